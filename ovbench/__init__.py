@@ -1,0 +1,3 @@
+"""ovbench: OpenVINO benchmarks and gates on CPUs whose answers hold."""
+
+__version__ = "0.1.0"

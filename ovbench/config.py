@@ -1,0 +1,200 @@
+"""One cell of the matrix: what the user asked for, and how a whole matrix of it is laid out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+
+class Precision(Enum):
+    """What arithmetic a row promises; ``runtime`` proves which one really ran."""
+
+    FP32 = "FP32"
+    BF16 = "BF16"
+    INT8 = "INT8"
+
+
+class Hint(Enum):
+    """OpenVINO's ``PERFORMANCE_HINT``; NONE sets no hint at all."""
+
+    LATENCY = "LATENCY"
+    THROUGHPUT = "THROUGHPUT"
+    CUMULATIVE_THROUGHPUT = "CUMULATIVE_THROUGHPUT"
+    NONE = "NONE"
+
+
+class Cache(Enum):
+    """The model cache: not used, filled by this very start, or filled before it."""
+
+    OFF = "off"
+    COLD = "cold"
+    WARM = "warm"
+
+
+class Mode(Enum):
+    """How a cell is measured: one infer request after another, or a full pipeline of them."""
+
+    SYNC = "sync"
+    ASYNC = "async"
+
+
+class Inputs(Enum):
+    """Where the input comes from at each call: a tensor set once, or an array copied in each time."""
+
+    PRESET = "preset"
+    COPIED = "copied"
+
+
+AUTO = "AUTO"
+Streams = int | str  # a number, or AUTO
+
+# `benchmark_app -hint latency -streams 1` and `-hint throughput -streams AUTO|2|4`: the tutorial's matrix.
+TUTORIAL_STREAMS: dict[Hint, tuple[Streams, ...]] = {
+    Hint.LATENCY: (1,),
+    Hint.THROUGHPUT: (AUTO, 2, 4),
+    Hint.CUMULATIVE_THROUGHPUT: (AUTO,),
+    Hint.NONE: (AUTO,),
+}
+MODE_OF_HINT = {
+    Hint.LATENCY: Mode.SYNC,
+    Hint.THROUGHPUT: Mode.ASYNC,
+    Hint.CUMULATIVE_THROUGHPUT: Mode.ASYNC,
+    Hint.NONE: Mode.ASYNC,
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the user asked for in one cell; 0 threads, requests or batch leave the choice to OpenVINO or the model."""
+
+    model: str = "embedded"
+    device: str = "CPU"
+    precision: Precision = Precision.FP32
+    hint: Hint = Hint.LATENCY
+    streams: Streams = 1
+    cache: Cache = Cache.OFF
+    threads: int = 0
+    requests: int = 0
+    batch: int = 0
+    inputs: Inputs = Inputs.PRESET
+
+    @property
+    def mode(self) -> Mode:
+        """Sync under the LATENCY hint, async under every other."""
+        return MODE_OF_HINT[self.hint]
+
+    @property
+    def id(self) -> str:
+        """Stable name within its model: an axis at its default is left out, so that new axes break no old name."""
+        parts = [self.precision.value, self.hint.value, str(self.streams), self.cache.value]
+        parts += [f"{axis}={getattr(self, axis)}" for axis in ("threads", "requests", "batch") if getattr(self, axis)]
+        if self.inputs is not Inputs.PRESET:
+            parts.append(self.inputs.value)
+        if self.device != "CPU":
+            parts.append(self.device)
+        return "-".join(parts)
+
+    @property
+    def axes(self) -> dict[str, str | int]:
+        """Every axis as a plain value, for pytest-benchmark's ``params`` and the journal."""
+        return {
+            "model": self.model,
+            "device": self.device,
+            "precision": self.precision.value,
+            "hint": self.hint.value,
+            "streams": self.streams,
+            "cache": self.cache.value,
+            "threads": self.threads,
+            "requests": self.requests,
+            "batch": self.batch,
+            "inputs": self.inputs.value,
+        }
+
+    @classmethod
+    def from_axes(cls, axes: dict[str, str | int]) -> Config:
+        """The inverse of ``axes``."""
+        streams = axes["streams"]
+        return cls(
+            model=str(axes["model"]),
+            device=str(axes["device"]),
+            precision=Precision(axes["precision"]),
+            hint=Hint(axes["hint"]),
+            streams=streams if isinstance(streams, int) else AUTO,
+            cache=Cache(axes["cache"]),
+            threads=int(axes["threads"]),
+            requests=int(axes["requests"]),
+            batch=int(axes["batch"]),
+            inputs=Inputs(axes["inputs"]),
+        )
+
+
+def fp32_partner(config: Config) -> Config:
+    """The cell that a speed-up is measured against: the same in all but precision."""
+    return replace(config, precision=Precision.FP32)
+
+
+def uncached_twin(config: Config) -> Config:
+    """The same cell without a model cache."""
+    return replace(config, cache=Cache.OFF)
+
+
+def with_partners(configs: Iterable[Config]) -> tuple[Config, ...]:
+    """The configs and the FP32 partner of each, every cell once, in the order first met."""
+    wanted = [each for config in configs for each in (config, fp32_partner(config))]
+    return tuple(dict.fromkeys(wanted))
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The axes that a run crosses; ``streams`` None means the tutorial's for each hint."""
+
+    models: tuple[str, ...] = ("embedded",)
+    devices: tuple[str, ...] = ("CPU",)
+    precisions: tuple[Precision, ...] = (Precision.FP32, Precision.BF16, Precision.INT8)
+    hints: tuple[Hint, ...] = (Hint.LATENCY, Hint.THROUGHPUT)
+    streams: tuple[Streams, ...] | None = None
+    caches: tuple[Cache, ...] = (Cache.OFF, Cache.WARM)
+    threads: tuple[int, ...] = (0,)
+    requests: tuple[int, ...] = (0,)
+    batches: tuple[int, ...] = (0,)
+
+
+def expand(matrix: Matrix) -> tuple[Config, ...]:
+    """Every cell of the matrix, each once, precision varying slowest; copied-input rows stand beside the sync rows."""
+    cells: list[Config] = []
+    for model, device, precision, hint in itertools.product(
+        matrix.models, matrix.devices, matrix.precisions, matrix.hints
+    ):
+        streams = TUTORIAL_STREAMS[hint] if matrix.streams is None else matrix.streams
+        for each in itertools.product(streams, matrix.caches, matrix.threads, matrix.requests, matrix.batches):
+            config = Config(model, device, precision, hint, *each)
+            cells.append(config)
+            if config.mode is Mode.SYNC and config.cache is Cache.OFF:
+                cells.append(replace(config, inputs=Inputs.COPIED))
+    return tuple(dict.fromkeys(cells))
+
+
+def of_mode(configs: Sequence[Config], mode: Mode) -> tuple[Config, ...]:
+    """The cells that are measured in this way."""
+    return tuple(config for config in configs if config.mode is mode)
+
+
+def one_per_precision(matrix: Matrix) -> tuple[Config, ...]:
+    """One cell for each model, device and precision: what accuracy is measured on (speed axes do not change outputs)."""
+    return tuple(
+        Config(model, device, precision, Hint.THROUGHPUT, AUTO)
+        for model, device, precision in itertools.product(matrix.models, matrix.devices, matrix.precisions)
+    )
+
+
+def startup_cells(matrix: Matrix) -> tuple[Config, ...]:
+    """For each model, device and precision: no cache, cold cache, warm cache."""
+    caches = (Cache.OFF, Cache.COLD, Cache.WARM)
+    return tuple(
+        Config(model, device, precision, Hint.LATENCY, 1, cache)
+        for model, device, precision, cache in itertools.product(
+            matrix.models, matrix.devices, matrix.precisions, caches
+        )
+    )

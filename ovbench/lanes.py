@@ -1,0 +1,121 @@
+"""Lanes: fresh worker processes that hold contestants, asked one thing at a time, survived when they die."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+import execnet
+
+from ovbench import worker
+from ovbench.errors import ContestantRefused, LaneDied, LaneHung
+
+ANSWER_TIMEOUT_S = 120.0  # compiling a large model on two cores takes tens of seconds; a hang takes for ever
+TAIL_LINES = 3
+
+
+@dataclass(frozen=True)
+class LaneSpec:
+    """Where a lane runs: interpreter ("" is this one), extra environment, CPUs (empty: as inherited)."""
+
+    python: str = ""
+    environment: tuple[tuple[str, str], ...] = ()
+    affinity: tuple[int, ...] = ()
+
+    def gateway(self) -> str:
+        """The execnet specification of such a process."""
+        parts = ["popen"]
+        if self.python:
+            parts.append(f"python={self.python}")
+        parts += [f"env:{name}={value}" for name, value in self.environment]
+        return "//".join(parts)
+
+
+class Askable(Protocol):
+    """What rounds and campaigns need of a lane; tests put a fake with a fake clock here."""
+
+    def ask(self, order: Mapping[str, Any], timeout_s: float = ...) -> dict[str, Any]:
+        """Send one order and return its answer."""
+
+    def close(self) -> None:
+        """End the process."""
+
+
+class Lane:
+    """One worker process. Ask, and close it (or use it as a context manager).
+
+    Raises LaneDied when the process is gone, LaneHung (and kills it) when no answer comes in time, ContestantRefused
+    when OpenVINO says no; after the first two the lane is closed.
+    """
+
+    def __init__(self, spec: LaneSpec | None = None) -> None:
+        self.spec = spec or LaneSpec()
+        self._group = execnet.Group()
+        handle, name = tempfile.mkstemp(prefix="ovbench-lane-", suffix=".log")
+        os.close(handle)
+        self._log = Path(name)
+        self._pid: int | None = None
+        try:
+            self._gateway = self._group.makegateway(self.spec.gateway())
+            self._channel = self._gateway.remote_exec(worker)
+            order = {"do": "hello", "stderr": name, "affinity": list(self.spec.affinity)}
+            self.identity = self.ask(order)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, (OSError, EOFError)):
+                raise LaneDied(f"no lane could be started with {self.spec.python or 'this Python'}: {error}") from error
+            raise
+        self._pid = int(self.identity["pid"])
+
+    @property
+    def pid(self) -> int | None:
+        """Process number, None before it has said hello and after it is closed."""
+        return self._pid
+
+    def ask(self, order: Mapping[str, Any], timeout_s: float = ANSWER_TIMEOUT_S) -> dict[str, Any]:
+        """Send one order (see ``worker.Worker``) and wait for its answer."""
+        try:
+            self._channel.send(dict(order))
+            answer: dict[str, Any] = self._channel.receive(timeout_s)
+        except self._channel.TimeoutError:
+            said = self._last_words()
+            self.close()
+            raise LaneHung(f"a lane gave no answer to {order['do']!r} within {timeout_s:.0f} s{said}") from None
+        except (EOFError, OSError):
+            said = self._last_words()
+            self.close()
+            raise LaneDied(f"a lane died at {order['do']!r} ({order.get('key', 'no contestant')}){said}") from None
+        if "refused" in answer:
+            raise ContestantRefused(answer["refused"])
+        return answer
+
+    def close(self) -> None:
+        """End the process, by force if need be; calling it again does nothing."""
+        if self._pid is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self._pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+            self._pid = None
+        self._group.terminate(timeout=1.0)
+        self._log.unlink(missing_ok=True)
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(OSError):
+            lines = [line.strip() for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
+            if lines:
+                return "; it last said: " + " | ".join(lines[-TAIL_LINES:])
+        return ""
+
+    def __enter__(self) -> Lane:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,427 @@
+"""What runs inside a lane: opens contestants, reads back what they really are, times blocks of inferences.
+
+Self-contained on purpose: the source of this one module is sent to any Python that has openvino and numpy, with or
+without ovbench installed. It is also the one place that compiles models and reads their properties back; the package
+uses the same functions in its own process through ``ovbench.runtime``.
+
+Times are integers in nanoseconds from ``time.perf_counter_ns``; sample arrays travel as little-endian int64 bytes.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import os
+import signal
+import sys
+import time
+from array import array
+from typing import Any
+
+MIN_INFERENCES_PER_BLOCK = 3  # a median needs a middle
+KNOWN_KERNELS = ("f32", "bf16", "f16", "i8")
+MAC_OPS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
+
+
+class Refusal(Exception):
+    """OpenVINO would not do what was asked; the message is one line for the user."""
+
+
+def import_openvino() -> Any:
+    """Import openvino without its telemetry, which would fork a child and open a connection."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+# ------------------------------------------------------------------------------------------ compile and read back
+
+
+def read_model(core: Any, path: str, shape: dict[str, list[int]] | None, batch: int) -> Any:
+    """Read a model and give it a static shape.
+
+    ``shape`` maps input names to dimensions ("" stands for the only input); ``batch`` > 0 replaces dimension 0.
+    ``read_model`` + ``compile_model`` rather than ``compile_model(path)``: the latter's cache misses a changed .bin.
+    """
+    model = core.read_model(path)
+    if shape:
+        names = {name: port for port in model.inputs for name in port.get_names()}
+        unknown = [name for name in shape if name and name not in names]
+        if unknown:
+            raise Refusal(f"no input named {unknown[0]!r} in {path}: it has {', '.join(sorted(names))}")
+        model.reshape({(names[name] if name else model.input(0)): dims for name, dims in shape.items()})
+    if batch:
+        model.reshape({port: [batch, *list(port.get_partial_shape())[1:]] for port in model.inputs})
+    dynamic = [port for port in model.inputs if port.get_partial_shape().is_dynamic]
+    if dynamic:
+        port = dynamic[0]
+        raise Refusal(f"input {port.get_any_name()!r} of {path} is dynamic, {port.get_partial_shape()}: give --ov-shape")
+    return model
+
+
+def compile_model(core: Any, model: Any, device: str, properties: dict[str, str]) -> Any:
+    """Compile with exactly these properties."""
+    return core.compile_model(model, device, dict(properties))
+
+
+def macs_by_layer(model: Any) -> dict[str, int]:
+    """Multiply-accumulates of each convolution and matrix product, by friendly name; dynamic shapes count as 1."""
+    macs: dict[str, int] = {}
+    for node in model.get_ops():
+        kind = node.get_type_name()
+        if kind not in MAC_OPS:
+            continue
+        if node.output(0).get_partial_shape().is_dynamic or node.input(1).get_partial_shape().is_dynamic:
+            macs[node.get_friendly_name()] = 1
+            continue
+        out = list(node.output(0).get_shape())
+        weights = list(node.input(1).get_shape())
+        if kind == "MatMul":
+            left = list(node.input(0).get_shape())
+            inner = left[-2] if node.get_attributes().get("transpose_a") and len(left) > 1 else left[-1]
+            macs[node.get_friendly_name()] = _product(out) * inner
+        elif kind == "ConvolutionBackpropData":
+            macs[node.get_friendly_name()] = _product(weights) * _product(list(node.input(0).get_shape())[2:]) * out[0]
+        else:
+            macs[node.get_friendly_name()] = _product(weights) * _product(out[2:]) * out[0]
+    return macs
+
+
+def _product(numbers: list[int]) -> int:
+    result = 1
+    for number in numbers:
+        result *= int(number)
+    return result
+
+
+def kernel_precision(primitive_type: str) -> str:
+    """The arithmetic that a kernel's name ends in: f32, bf16, f16, i8; all else is "unknown".
+
+    ``runtimePrecision`` lies for compressed weights, ``primitiveType`` ("brgconv_avx2_1x1_f32", "jit_avx2_I8") does not.
+    """
+    name, _, suffix = primitive_type.rpartition("_")
+    suffix = suffix.lower()
+    return suffix if suffix in KNOWN_KERNELS and name != "unknown" else "unknown"
+
+
+def mac_shares(model: Any, compiled: Any) -> dict[str, float]:
+    """Share of the model's MACs that ran in each kernel precision, largest first; sums to 1, {} without MAC layers."""
+    macs = macs_by_layer(model)
+    total = sum(macs.values())
+    if not total:
+        return {}
+    left = dict(macs)
+    shares: dict[str, int] = {}
+    for node in compiled.get_runtime_model().get_ops():
+        info = node.get_rt_info()
+        if "originalLayersNames" not in info or "primitiveType" not in info:
+            continue
+        mine = sum(left.pop(name, 0) for name in str(info["originalLayersNames"].value).split(","))
+        if mine:
+            kernel = kernel_precision(str(info["primitiveType"].value))
+            shares[kernel] = shares.get(kernel, 0) + mine
+    if left:  # layers that the execution graph does not name
+        shares["unknown"] = shares.get("unknown", 0) + sum(left.values())
+    return {kernel: count / total for kernel, count in sorted(shares.items(), key=lambda item: -item[1])}
+
+
+def effective_config(model: Any, compiled: Any) -> dict[str, Any]:
+    """What the compiled model says it does; a property that it does not have is None."""
+    return {
+        "hint": _read(compiled, "PERFORMANCE_HINT"),
+        "streams": _read(compiled, "NUM_STREAMS"),
+        "threads": _read(compiled, "INFERENCE_NUM_THREADS"),
+        "optimal_requests": _read(compiled, "OPTIMAL_NUMBER_OF_INFER_REQUESTS"),
+        "inference_precision": _read(compiled, "INFERENCE_PRECISION_HINT"),
+        "execution_mode": _read(compiled, "EXECUTION_MODE_HINT"),
+        "pinning": _read(compiled, "ENABLE_CPU_PINNING"),
+        "device": _read(compiled, "EXECUTION_DEVICES"),
+        "loaded_from_cache": _read(compiled, "LOADED_FROM_CACHE"),
+        "mac_shares": mac_shares(model, compiled),
+    }
+
+
+def _read(compiled: Any, name: str) -> Any:
+    try:
+        value = compiled.get_property(name)
+    except RuntimeError:  # this device or release does not know the property
+        return None
+    if isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return ",".join(str(each) for each in value)
+    if hasattr(value, "get_type_name"):
+        return value.get_type_name()
+    return str(getattr(value, "name", value))
+
+
+def make_inputs(model: Any, seed: int) -> list[Any]:
+    """One C-contiguous array per input, of its shape and type: floats in [0, 1), bytes in [0, 255], other integers 0 or 1."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    arrays = []
+    for port in model.inputs:
+        shape = tuple(port.get_shape())
+        kind = np.dtype(port.get_element_type().to_dtype())
+        if kind.kind == "f":
+            values = rng.random(shape, dtype=np.float32)
+        elif kind == np.dtype(np.uint8):
+            values = rng.integers(0, 256, shape)
+        else:
+            values = rng.integers(0, 2, shape)
+        arrays.append(np.ascontiguousarray(values.astype(kind)))
+    return arrays
+
+
+# ------------------------------------------------------------------------------------------------- timing of blocks
+
+
+class Contestant:
+    """A compiled model with preset input tensors, ready to run blocks."""
+
+    def __init__(self, core: Any, order: dict[str, Any]) -> None:
+        openvino = import_openvino()
+        model = read_model(core, order["model"], order.get("shape"), int(order.get("batch") or 0))
+        self.compiled = compile_model(core, model, order["device"], order["properties"])
+        self.effective = effective_config(model, self.compiled)
+        self.asynchronous = order["mode"] == "async"
+        self.copies_inputs = order.get("inputs") == "copied"
+        self.arrays = make_inputs(model, int(order["seed"]))
+        self.tensors = [openvino.Tensor(values) for values in self.arrays]
+        if self.asynchronous:
+            wanted = int(order.get("requests") or 0)
+            self.queue = openvino.AsyncInferQueue(self.compiled, wanted)
+            self.requests = [self.queue[index] for index in range(len(self.queue))]
+        else:
+            self.requests = [self.compiled.create_infer_request()]
+        for request in self.requests:
+            for index, tensor in enumerate(self.tensors):
+                request.set_input_tensor(index, tensor)
+        self.effective["requests"] = len(self.requests)
+        start = time.perf_counter_ns()
+        self.requests[0].infer()
+        self.first_inference_ns = time.perf_counter_ns() - start
+
+    def run_block(self, duration_ns: int) -> dict[str, Any]:
+        """Run for ``duration_ns`` and a little more; the first inference, fill and drain are left out of the samples."""
+        gc.collect()
+        gc.disable()
+        try:
+            return self._pipeline(duration_ns) if self.asynchronous else self._one_by_one(duration_ns)
+        finally:
+            gc.enable()
+
+    def _one_by_one(self, duration_ns: int) -> dict[str, Any]:
+        request = self.requests[0]
+        infer = request.infer
+        wall, latency = array("q"), array("q")
+        clock = time.perf_counter_ns
+        copied = {index: values for index, values in enumerate(self.arrays)} if self.copies_inputs else None
+        infer(copied, share_outputs=True)
+        begin = clock()
+        end = begin + duration_ns
+        now = begin
+        while now < end or len(wall) < MIN_INFERENCES_PER_BLOCK:
+            if copied is None:
+                start = clock()
+                infer(share_outputs=True)
+                now = clock()
+            else:
+                start = clock()
+                infer(copied, share_outputs=True)
+                now = clock()
+            wall.append(now - start)
+            latency.append(int(request.latency * 1e6))
+        return {"wall_ns": _pack(wall), "latency_ns": _pack(latency), "window_ns": now - begin}
+
+    def _pipeline(self, duration_ns: int) -> dict[str, Any]:
+        """Keep every request in flight. ``wall_ns`` are the times between completions.
+
+        The window starts and ends at a completion and holds a multiple of the number of requests: streams that finish
+        in step would otherwise lend or lose one completion at its edges.
+        """
+        start_async, idle_request = self.queue.start_async, self.queue.get_idle_request_id
+        requests, depth = self.requests, len(self.requests)
+        wall, latency = array("q"), array("q")
+        clock = time.perf_counter_ns
+        for _ in range(depth):
+            start_async()
+        for _ in range(depth):
+            idle_request()
+            start_async()
+        begin = last = clock()
+        end = begin + duration_ns
+        while True:
+            done = requests[idle_request()]
+            now = clock()
+            wall.append(now - last)
+            latency.append(int(done.latency * 1e6))
+            start_async()
+            last = now
+            if now >= end and len(wall) >= MIN_INFERENCES_PER_BLOCK and len(wall) % depth == 0:
+                break
+        self.queue.wait_all()
+        return {"wall_ns": _pack(wall), "latency_ns": _pack(latency), "window_ns": last - begin}
+
+    def output_digest(self) -> str:
+        """SHA-256 over the outputs of one inference on the preset inputs: equal digests are bit-equal outputs."""
+        request = self.requests[0]
+        request.infer({index: values for index, values in enumerate(self.arrays)})
+        return digest_outputs(self.compiled, request)
+
+
+def digest_outputs(compiled: Any, request: Any) -> str:
+    """SHA-256 over all outputs of a request that has run."""
+    import numpy as np
+
+    digest = hashlib.sha256()
+    for index in range(len(compiled.outputs)):
+        digest.update(np.ascontiguousarray(request.get_output_tensor(index).data).tobytes())
+    return digest.hexdigest()
+
+
+def _pack(values: array[int]) -> bytes:
+    if sys.byteorder == "big":
+        values = array("q", values)
+        values.byteswap()
+    return values.tobytes()
+
+
+# ----------------------------------------------------------------------------------------------- answers to a lane
+
+
+class Worker:
+    """Answers one request after another; holds the contestants that are open."""
+
+    def __init__(self) -> None:
+        self.core: Any = None
+        self.contestants: dict[str, Contestant] = {}
+
+    def answer(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Dispatch on ``order["do"]``; the reply is a flat dictionary of plain values."""
+        return {
+            "hello": self.hello,
+            "import": self.import_library,
+            "open": self.open,
+            "block": self.block,
+            "digest": self.digest,
+            "startup": self.startup,
+            "close": self.close,
+        }[order["do"]](order)
+
+    def hello(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Take the affinity and the place for error output; say who we are."""
+        if order.get("affinity") and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, order["affinity"])
+        if order.get("stderr"):
+            sink = os.open(order["stderr"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            os.dup2(sink, 2)
+            os.close(sink)
+        return {"pid": os.getpid(), "python": sys.version.split()[0], "executable": sys.executable}
+
+    def import_library(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Import openvino (numpy first, apart) and make the core."""
+        import numpy  # noqa: F401  (its import is not OpenVINO's time)
+
+        start = time.perf_counter_ns()
+        openvino = import_openvino()
+        took = time.perf_counter_ns() - start
+        self.core = openvino.Core()
+        return {"import_ns": took, "version": openvino.__version__}
+
+    def open(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Open a contestant under ``order["key"]``."""
+        if self.core is None:
+            self.import_library(order)
+        before = _resident_bytes()
+        contestant = Contestant(self.core, order)
+        self.contestants[order["key"]] = contestant
+        after = _resident_bytes()
+        grown = None if before is None or after is None else max(0, after - before)
+        return {
+            "effective": contestant.effective,
+            "first_inference_ns": contestant.first_inference_ns,
+            "memory_bytes": grown,
+            "resident_bytes": after,
+        }
+
+    def block(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Run one block of an open contestant."""
+        return self.contestants[order["key"]].run_block(int(order["duration_ns"]))
+
+    def digest(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Hash of an open contestant's outputs."""
+        return {"digest": self.contestants[order["key"]].output_digest()}
+
+    def close(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Close one contestant."""
+        del self.contestants[order["key"]]
+        gc.collect()
+        return {}
+
+    def startup(self, order: dict[str, Any]) -> dict[str, Any]:
+        """In a fresh process: import, read, compile, first inference, each timed; then what was loaded and computed."""
+        imported = self.import_library(order)
+        clock = time.perf_counter_ns
+        start = clock()
+        model = read_model(self.core, order["model"], order.get("shape"), int(order.get("batch") or 0))
+        read = clock()
+        compiled = compile_model(self.core, model, order["device"], order["properties"])
+        ready = clock()
+        arrays = make_inputs(model, int(order["seed"]))
+        request = compiled.create_infer_request()
+        inputs = {index: values for index, values in enumerate(arrays)}
+        before = clock()
+        request.infer(inputs)
+        first = clock() - before
+        return {
+            "import_ns": imported["import_ns"],
+            "read_ns": read - start,
+            "compile_ns": ready - read,
+            "first_inference_ns": first,
+            "peak_resident_bytes": _status_bytes("VmHWM"),
+            "loaded_from_cache": bool(_read(compiled, "LOADED_FROM_CACHE")),
+            "digest": digest_outputs(compiled, request),
+        }
+
+
+def _resident_bytes() -> int | None:
+    return _status_bytes("VmRSS")
+
+
+def _status_bytes(field: str) -> int | None:
+    """A field of /proc/self/status in bytes; None where there is no /proc. (ru_maxrss inherits the parent's peak.)"""
+    try:
+        with open("/proc/self/status") as lines:
+            for line in lines:
+                if line.startswith(field + ":"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        return None
+    return None
+
+
+def one_line(error: BaseException) -> str:
+    """The telling line of an OpenVINO error: its last one that is not a source position."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("Exception from src", "Check '"))]
+    return (telling or lines or [type(error).__name__])[-1]
+
+
+def serve(channel: Any) -> None:
+    """Answer requests until the other side closes the channel. Ctrl-C is the other side's to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    worker = Worker()
+    for order in channel:
+        try:
+            channel.send(worker.answer(order))
+        except Refusal as refusal:
+            channel.send({"refused": str(refusal)})
+        except (RuntimeError, ValueError, TypeError, OSError, ImportError, MemoryError, KeyError) as error:
+            channel.send({"refused": one_line(error), "kind": type(error).__name__, "detail": str(error)})
+
+
+if __name__ == "__channelexec__":
+    serve(channel)  # type: ignore[name-defined]  # noqa: F821  (execnet puts it there)
