@@ -1,0 +1,387 @@
+"""The campaign: all selected cells measured together, in interleaved rounds, in one fresh lane after another."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ovbench.config import Cache, Config, Mode, fp32_partner, uncached_twin
+from ovbench.errors import BadOption, ContestantRefused, LaneError
+from ovbench.lanes import Askable
+from ovbench.precision import Proof, Variant, compile_properties, prove
+from ovbench.rounds import run_rounds
+from ovbench.samples import Block, Replicate, log_ratio_by_lane, parse_block
+
+# Variance components of our own runs (docs/method.md): a block shorter than this holds too few inferences of
+# MobileNetV2 on two AVX2 cores for a stable median; a longer one lets the machine's mood change within a round.
+SYNC_BLOCK_S = 0.030
+ASYNC_BLOCK_S = 0.120
+MIN_LANES = 5  # an interval over fewer replicates is not given (ovbench.stats)
+MAX_LANES = 10
+MIN_ROUNDS = 4
+MIN_MEASURING_SHARE = 0.5  # of a lane's life; below it, start-up is what the budget is spent on
+BLOCK_OVERHEAD_S = 0.02  # discarded first inference, fill and drain, the two messages
+MAX_DEATHS = 3
+
+OpenLane = Callable[[], Askable]
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the campaign is to measure and how: cells, their variants, and the knobs."""
+
+    configs: tuple[Config, ...]
+    variants: Mapping[tuple[str, str], Variant]
+    shape: Mapping[str, tuple[int, ...]]
+    budget_s: float
+    warmup_s: float
+    seed: int
+    max_memory_bytes: int | None
+    smoke: bool = False
+
+    def variant(self, config: Config) -> Variant:
+        """The file behind a cell."""
+        return self.variants[config.model, config.precision.value]
+
+    def open_request(self, config: Config, cache_dir: Path | None) -> dict[str, Any]:
+        """The message that opens a cell in a lane."""
+        return {
+            "do": "open",
+            "key": config.id,
+            "model": str(self.variant(config).path),
+            "device": config.device,
+            "properties": compile_properties(config, cache_dir),
+            "shape": {name: list(dims) for name, dims in self.shape.items()},
+            "batch": config.batch,
+            "requests": config.requests,
+            "mode": config.mode.value,
+            "inputs": config.inputs.value,
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What the probe found out about one config before anything is measured."""
+
+    config: Config
+    effective: Mapping[str, Any] = field(default_factory=dict)
+    alias_of: Config | None = None
+    digest: str = ""
+    proof: Proof = Proof()
+    fault: str = ""
+    open_s: float = 0.0
+    block_s: float = 0.0
+    memory_bytes: int = 0
+
+    @property
+    def measured(self) -> bool:
+        """Whether blocks of its own are run."""
+        return self.alias_of is None and not self.fault
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the budget is spent: groups of cells that share lanes, lanes per group, seconds per lane."""
+
+    groups: tuple[tuple[Config, ...], ...]
+    lanes: int
+    lane_s: float
+    start_s: float
+    round_s: float
+
+    @property
+    def total_s(self) -> float:
+        """Estimated time of the campaign after the probe."""
+        return self.lanes * self.lane_s * len(self.groups)
+
+
+@dataclass
+class Measurements:
+    """What a campaign has so far; it grows replicate by replicate, so that an interrupted one keeps what is done."""
+
+    cells: dict[Config, Cell] = field(default_factory=dict)
+    replicates: dict[Config, list[Replicate]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    lanes: int = 0
+
+    def representative(self, config: Config) -> Config:
+        """The cell whose samples stand for this one: itself, or the one it is an alias of."""
+        alias = self.cells[config].alias_of
+        return config if alias is None else alias
+
+    def samples(self, config: Config) -> tuple[Replicate, ...]:
+        """Replicates of a cell (an alias has its representative's)."""
+        return tuple(self.replicates.get(self.representative(config), ()))
+
+    def log_speedups(self, config: Config) -> tuple[float, ...]:
+        """Log of the speed-up over FP32, one per lane; empty for a cell without an FP32 partner."""
+        partner = fp32_partner(config)
+        if partner not in self.cells:
+            return ()
+        return log_ratio_by_lane(self.samples(config), self.samples(partner))
+
+
+# ------------------------------------------------------------------------------------------------------- the probe
+
+
+def probe(
+    order: Order,
+    open_lane: OpenLane,
+    cache_root: Path,
+    clock: Clock = time.monotonic,
+    on_cell: Callable[[Cell], None] = lambda cell: None,
+) -> dict[Config, Cell]:
+    """Open every cell once in one lane, read back what it is, and find the aliases. Nothing here is a result.
+
+    Cells of equal effective config are measured once. A warm-cache cell is an alias of its uncached twin once it is
+    proven to be loaded from the cache and bit-equal in its outputs; unproven, it is a fault.
+    """
+    cells: dict[Config, Cell] = {}
+    by_effect: dict[tuple[Any, ...], Config] = {}
+    lane = open_lane()
+    try:
+        lane.ask({"do": "import"})
+        for config in _uncached_first(order.configs):
+            try:
+                cell = _probe_one(order, lane, config, cells, cache_root, clock)
+            except ContestantRefused as refusal:
+                cell = Cell(config, fault=str(refusal))
+            except LaneError as death:
+                cell = Cell(config, fault=str(death))
+                lane = open_lane()
+            if not cell.fault and cell.alias_of is None:
+                first = by_effect.setdefault(_effect_key(cell), config)
+                if first != config:
+                    cell = _aliased(cell, first)
+            cells[config] = cell
+            on_cell(cell)
+    finally:
+        lane.close()
+    return {config: cells[config] for config in order.configs}
+
+
+def _uncached_first(configs: Iterable[Config]) -> list[Config]:
+    return sorted(configs, key=lambda config: config.cache is not Cache.OFF)
+
+
+def _probe_one(
+    order: Order,
+    lane: Askable,
+    config: Config,
+    cells: Mapping[Config, Cell],
+    cache_root: Path,
+    clock: Clock,
+) -> Cell:
+    cache_dir = cache_root / f"{config.model}-{config.precision.value}" if config.cache is not Cache.OFF else None
+    request = order.open_request(config, cache_dir)
+    if cache_dir is not None and not cache_dir.exists():
+        lane.ask({**request, "key": "fill"})
+        lane.ask({"do": "close", "key": "fill"})
+    begin = clock()
+    answer = lane.ask(request)
+    open_s = clock() - begin
+    digest = lane.ask({"do": "digest", "key": config.id})["digest"]
+    begin = clock()
+    duration = round(block_seconds(config) * 1e9)
+    lane.ask({"do": "block", "key": config.id, "duration_ns": 1 if cache_dir else duration})
+    block_s = clock() - begin
+    lane.ask({"do": "close", "key": config.id})
+    effective = answer["effective"]
+    cell = Cell(
+        config,
+        effective=effective,
+        digest=digest,
+        proof=prove(order.variant(config), effective["mac_shares"]),
+        open_s=open_s,
+        block_s=block_s,
+        memory_bytes=int(answer["memory_bytes"] or 0),
+    )
+    if cell.proof.error:
+        return _faulty(cell, cell.proof.error)
+    if config.cache is Cache.WARM:
+        twin = cells.get(uncached_twin(config))
+        if not effective["loaded_from_cache"]:
+            return _faulty(cell, "warm row was not loaded from the model cache (LOADED_FROM_CACHE is false)")
+        if twin is not None and twin.digest and twin.digest != digest:
+            return _faulty(cell, "outputs of the model loaded from the cache differ from those without a cache")
+        if twin is not None and not twin.fault:
+            return _aliased(cell, twin.alias_of or twin.config)
+    return cell
+
+
+def _aliased(cell: Cell, of: Config) -> Cell:
+    return Cell(**{**vars(cell), "alias_of": of})
+
+
+def _faulty(cell: Cell, fault: str) -> Cell:
+    return Cell(**{**vars(cell), "fault": fault})
+
+
+def _effect_key(cell: Cell) -> tuple[Any, ...]:
+    """What makes two cells one: the same file measured the same way with the same effective config."""
+    config, effective = cell.config, cell.effective
+    names = ("hint", "streams", "threads", "requests", "inference_precision", "execution_mode", "pinning", "device")
+    return (
+        config.model, config.precision, config.mode, config.inputs, config.batch, *(effective[name] for name in names)
+    )  # fmt: skip
+
+
+# -------------------------------------------------------------------------------------------------------- planning
+
+
+def block_seconds(config: Config) -> float:
+    """Length of one block; slow models run longer (``worker.MIN_INFERENCES_PER_BLOCK``)."""
+    return SYNC_BLOCK_S if config.mode is Mode.SYNC else ASYNC_BLOCK_S
+
+
+def group_by_memory(cells: Sequence[Cell], limit_bytes: int | None) -> tuple[tuple[Config, ...], ...]:
+    """Split cells over lanes so that each group's memory stays within the limit, every cell beside its FP32 partner.
+
+    A partner stands in every group that needs it. A cell that alone exceeds the limit gets a group of its own.
+    """
+    known = {cell.config: cell for cell in cells}
+    groups: list[list[Config]] = []
+    for cell in cells:
+        partner = fp32_partner(cell.config)
+        bundle = [each for each in dict.fromkeys((partner, cell.config)) if each in known]
+        for group in groups:
+            union = list(dict.fromkeys([*group, *bundle]))
+            if limit_bytes is None or sum(known[each].memory_bytes for each in union) <= limit_bytes:
+                group[:] = union
+                break
+        else:
+            groups.append(bundle)
+    return tuple(
+        tuple(group) for group in groups if not any(set(group) < set(other) for other in groups)
+    )
+
+
+def make_plan(cells: Sequence[Cell], order: Order, left_s: float, lane_start_s: float) -> Plan:
+    """Decide lanes and seconds per lane for the cells that are measured.
+
+    As many lanes as leave each at least MIN_ROUNDS rounds and half of its life for measuring, since the noise is
+    between lanes; at least MIN_LANES while each holds one round. Raises BadOption when not even one round fits.
+    """
+    groups = group_by_memory(cells, order.max_memory_bytes)
+    known = {cell.config: cell for cell in cells}
+    largest = max(groups, key=lambda group: sum(known[each].open_s for each in group))
+    start_s = lane_start_s + sum(known[each].open_s for each in largest) + len(largest) * order.warmup_s
+    round_s = sum(known[each].block_s + BLOCK_OVERHEAD_S for each in largest)
+    if order.smoke:
+        return Plan(groups, 1, start_s + round_s, start_s, round_s)
+    share_s = left_s / len(groups)
+    if share_s < start_s + round_s:
+        needed = order.budget_s - left_s + (start_s + round_s) * len(groups)
+        raise BadOption(
+            f"--ov-budget {order.budget_s:g}s: too small for one round of {len(known)} cells, "
+            f"which needs about {needed * 1.2:.0f}s; give that, or select fewer cells"
+        )
+    comfortable = max(start_s + MIN_ROUNDS * round_s, start_s / MIN_MEASURING_SHARE)
+    lanes = int(share_s / comfortable)
+    if lanes < MIN_LANES:
+        lanes = min(MIN_LANES, int(share_s / (start_s + round_s)))
+    lanes = min(max(lanes, 1), MAX_LANES)
+    return Plan(groups, lanes, share_s / lanes, start_s, round_s)
+
+
+# ------------------------------------------------------------------------------------------------------- measuring
+
+
+def measure(
+    order: Order,
+    plan: Plan,
+    into: Measurements,
+    open_lane: OpenLane,
+    cache_root: Path,
+    clock: Clock = time.monotonic,
+    on_replicate: Callable[[Config, Replicate], None] = lambda config, replicate: None,
+    on_round: Callable[[], None] = lambda: None,
+) -> None:
+    """Run the plan. Finished replicates go ``into`` the measurements and to ``on_replicate`` as each lane ends.
+
+    A lane that dies is replaced, and said; after MAX_DEATHS the campaign ends with what it has. On Ctrl-C the whole
+    rounds of the lane at hand are kept too.
+    """
+    deaths = 0
+    end = clock() + plan.total_s
+    slots = [group for _ in range(plan.lanes) for group in plan.groups]
+    while slots:
+        group = slots[0]
+        number = into.lanes
+        into.lanes += 1
+        lane_end = clock() + max(0.0, end - clock()) / len(slots)
+        blocks: dict[Config, list[Block]] = {config: [] for config in group}
+        try:
+            lane = open_lane()
+            with contextlib.closing(lane):
+                _measure_lane(order, plan, group, lane, number, lane_end, cache_root, clock, blocks, on_round)
+        except LaneError as death:
+            deaths += 1
+            if deaths >= MAX_DEATHS:
+                into.notes.append(f"lane {number + 1}: {death}; {deaths} lanes are lost, the campaign ends here")
+                return
+            into.notes.append(f"lane {number + 1}: {death}; a fresh lane takes its place")
+            continue
+        finally:
+            for config, done in blocks.items():
+                if done:
+                    replicate = Replicate(number, config.mode, tuple(done))
+                    into.replicates.setdefault(config, []).append(replicate)
+                    on_replicate(config, replicate)
+        slots.pop(0)
+
+
+def _measure_lane(
+    order: Order,
+    plan: Plan,
+    group: Sequence[Config],
+    lane: Askable,
+    number: int,
+    lane_end: float,
+    cache_root: Path,
+    clock: Clock,
+    blocks: dict[Config, list[Block]],
+    on_round: Callable[[], None],
+) -> None:
+    for config in group:
+        cache_dir = cache_root / f"{config.model}-{config.precision.value}"
+        lane.ask(order.open_request(config, cache_dir))
+    for config in group:
+        lane.ask({"do": "block", "key": config.id, "duration_ns": round(order.warmup_s * 1e9)})
+
+    def run_block(config: Config, round_number: int) -> Block:
+        request = {"do": "block", "key": config.id, "duration_ns": round(block_seconds(config) * 1e9)}
+        return parse_block(round_number, lane.ask(request))
+
+    spent: list[float] = []
+    last = clock()
+
+    def enough(rounds: int) -> bool:
+        nonlocal last
+        spent.append(clock() - last)
+        last = clock()
+        return order.smoke or last + statistics.median(spent) > lane_end
+
+    for finished in run_rounds(group, run_block, enough, order.seed, number):
+        for config, block in finished.items():
+            blocks[config].append(block)
+        on_round()
+
+
+@contextlib.contextmanager
+def temporary_cache_root() -> Iterator[Path]:
+    """A folder for this session's model caches, removed after it."""
+    root = Path(tempfile.mkdtemp(prefix="ovbench-model-cache-"))
+    try:
+        yield root
+    finally:
+        shutil.rmtree(root, ignore_errors=True)

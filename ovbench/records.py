@@ -1,0 +1,92 @@
+"""The journal: one JSON line per fact of a session, synced as it is written, in a format that stays readable."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ovbench.config import Config
+from ovbench.errors import NotWritable
+from ovbench.samples import Replicate, Summary
+
+FORMAT = 1
+SUFFIX = ".jsonl"
+
+
+@dataclass
+class Journal:
+    """One session's journal. The file comes into being with the first line."""
+
+    path: Path
+
+    def write(self, kind: str, **fields: Any) -> None:
+        """Append one line, flush and sync it. Raises NotWritable."""
+        line = json.dumps({"format": FORMAT, "kind": kind, "time": time.time(), **fields}, allow_nan=False)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise NotWritable(f"cannot write the journal {self.path}: {error.strerror}: free it or make room") from None
+
+
+def new_session_id() -> str:
+    """``20261122T214729-3fa9c1``: sorts by time, is unique enough for a folder."""
+    return time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + secrets.token_hex(3)
+
+
+def replicate_fields(config: Config, replicate: Replicate) -> dict[str, Any]:
+    """A finished replicate with every sample, in order."""
+    return {
+        "cell": config.id,
+        "config": config.axes,
+        "lane": replicate.lane,
+        "mode": replicate.mode.value,
+        "blocks": [
+            {
+                "round": block.round,
+                "wall_ns": list(block.wall_ns),
+                "latency_ns": list(block.latency_ns),
+                "window_ns": block.window_ns,
+            }
+            for block in replicate.blocks
+        ],
+    }
+
+
+def summary_fields(summary: Summary | None) -> dict[str, Any] | None:
+    """A summary as plain values."""
+    return None if summary is None else dict(vars(summary))
+
+
+def read_journal(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The lines of a journal; a last line cut off by a kill is left out."""
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            if not line.endswith("\n"):
+                return
+            yield json.loads(line)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise NotWritable unless a file can be made in ``folder`` (which is made if missing); leaves nothing behind."""
+    made = not folder.exists()
+    probe = folder / f".ovbench-{secrets.token_hex(4)}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+        if made:
+            folder.rmdir()
+    except OSError as error:
+        raise NotWritable(
+            f"cannot write to {folder}: {error.strerror}: make it writable, or name another with -o ov_results=DIR"
+        ) from None
