@@ -1,0 +1,135 @@
+"""What the package asks of OpenVINO in its own process: devices, models, a compiled cell, logits. Compiles through ``worker``."""
+
+from __future__ import annotations
+
+import functools
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ovbench import worker
+from ovbench.config import Config, Precision
+from ovbench.errors import BadModel, BadOption
+from ovbench.images import ImageSet
+from ovbench.precision import INFERENCE_PRECISION, Variant, compile_properties
+
+FRONT_ENDS = (".xml", ".onnx", ".tflite", ".pb", ".pdmodel")
+VIRTUAL_DEVICES = ("AUTO", "MULTI", "HETERO", "BATCH")
+AHEAD = 32  # decoded images waiting for inference: 19 MB at 224x224 float32, enough to ride out a slow one
+
+ToInput = Callable[[Any], NDArray[Any]]
+
+
+@functools.lru_cache(maxsize=1)
+def core() -> Any:
+    """This process's one OpenVINO core."""
+    return worker.import_openvino().Core()
+
+
+def check_device(device: str) -> None:
+    """Raise BadOption for a device that OpenVINO does not see here."""
+    available = core().available_devices
+    if device.split(":")[0].split(".")[0] not in (*available, *VIRTUAL_DEVICES):
+        raise BadOption(f"--ov-device {device}: not a device of this machine: give one of {', '.join(available)}")
+
+
+def unsupported(precision: Precision, device: str) -> str:
+    """Why rows of this precision cannot be measured on the device; "" if they can."""
+    wanted = INFERENCE_PRECISION[precision]
+    if wanted == "f32" or device.split(":")[0] in VIRTUAL_DEVICES:
+        return ""
+    offered = core().get_property(device, "OPTIMIZATION_CAPABILITIES")
+    if wanted.upper() in offered:
+        return ""
+    return f"{device} has no {wanted} arithmetic (OPTIMIZATION_CAPABILITIES: {', '.join(offered)})"
+
+
+def read_model(path: Path) -> Any:
+    """Read a model file. Raises BadModel with one line that names the file, what is wrong and what to do."""
+    if not path.exists():
+        raise BadModel(f"no model at {path}: give 'embedded' or a file ({', '.join(FRONT_ENDS)})")
+    if path.suffix not in FRONT_ENDS or not path.is_file():
+        raise BadModel(f"{path} is no model file that ovbench reads: give one of {', '.join(FRONT_ENDS)}")
+    if path.suffix == ".xml" and not path.with_suffix(".bin").exists():
+        raise BadModel(f"weights of {path} are missing: put {path.with_suffix('.bin').name} beside it")
+    try:
+        return core().read_model(str(path))
+    except RuntimeError as error:
+        if "Incorrect weights in bin file" in str(error):
+            raise BadModel(f"weights {path.with_suffix('.bin')} are cut off or not this model's: copy it again") from None
+        if "doesn't contain the operation" in str(error):
+            raise BadModel(f"{path} has an operation unknown to this OpenVINO: {worker.one_line(error)}") from None
+        raise BadModel(f"{path} cannot be read, it is cut off or corrupt: convert or copy it again") from None
+
+
+def compile_cell(variant: Variant, config: Config, shape: Mapping[str, tuple[int, ...]], cache_dir: Path | None) -> Any:
+    """An ``ov.CompiledModel`` of one cell in this process. Raises BadModel, one line."""
+    dims = {name: list(sizes) for name, sizes in shape.items()}
+    try:
+        model = worker.read_model(core(), str(variant.path), dims, config.batch)
+        return worker.compile_model(core(), model, config.device, compile_properties(config, cache_dir))
+    except (worker.Refusal, RuntimeError) as error:
+        raise BadModel(f"{config.id} of {variant.path.name} does not compile: {worker.one_line(error)}") from error
+
+
+def image_side(model: Any) -> int | None:
+    """Side of a square 3-channel NCHW float input, if that is the model's only input; None for any other model."""
+    if len(model.inputs) != 1 or model.input(0).get_partial_shape().is_dynamic:
+        return None
+    shape = list(model.input(0).get_shape())
+    return shape[2] if len(shape) == 4 and shape[1] == 3 and shape[2] == shape[3] else None
+
+
+def classify(
+    compiled: Any, images: ImageSet, to_input: ToInput, on_image: Callable[[int], None] = lambda done: None
+) -> NDArray[np.float32]:
+    """Logits of every image, shape (images, classes), in order.
+
+    Images are made ready in a thread of their own, at most AHEAD of inference; requests run asynchronously.
+    """
+    openvino = worker.import_openvino()
+    ready: queue.Queue[tuple[int, NDArray[Any]] | BaseException | None] = queue.Queue(AHEAD)
+    stop = threading.Event()
+
+    def put(item: tuple[int, NDArray[Any]] | BaseException | None) -> None:
+        while not stop.is_set():
+            try:
+                return ready.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+
+    def prepare() -> None:
+        try:
+            for index in range(len(images)):
+                if stop.is_set():
+                    return
+                put((index, to_input(images.image(index))))
+            put(None)
+        except BaseException as error:  # handed to the caller, who raises it
+            put(error)
+
+    logits: list[NDArray[np.float32] | None] = [None] * len(images)
+
+    def keep(request: Any, index: int) -> None:
+        logits[index] = np.array(request.get_output_tensor(0).data, dtype=np.float32).reshape(-1)
+
+    requests = openvino.AsyncInferQueue(compiled)
+    requests.set_callback(keep)
+    thread = threading.Thread(target=prepare, name="ovbench-images", daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            requests.start_async({0: item[1]}, item[0])
+            on_image(item[0] + 1)
+        requests.wait_all()
+    finally:
+        stop.set()
+        thread.join()
+    return np.stack([each for each in logits if each is not None])
