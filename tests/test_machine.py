@@ -1,0 +1,426 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ovbench.machine import (
+    LIBRARIES,
+    Contention,
+    Isa,
+    available_cores,
+    available_memory_bytes,
+    commit,
+    difference,
+    fingerprint,
+    isa_of,
+    library_versions,
+    own_peak_rss_bytes,
+    read_contention,
+    tree_pss_bytes,
+)
+
+MIB = 1024**2
+
+CPUINFO = """\
+processor\t: 0
+vendor_id\t: GenuineIntel
+cpu family\t: 6
+model\t\t: 143
+model name\t: Intel(R) Xeon(R) Platinum 8480+
+stepping\t: 8
+cpu MHz\t\t: {mhz}
+flags\t\t: fpu sse2 smep avx2 avx512f avx512_vnni amx_int8
+
+processor\t: 1
+vendor_id\t: GenuineIntel
+model name\t: another
+flags\t\t: fpu
+"""
+
+CPUINFO_ARM = """\
+processor\t: 0
+Features\t: fp asimd sve i8mm bf16
+CPU implementer\t: 0x41
+CPU variant\t: 0x0
+CPU part\t: 0xd4f
+CPU revision\t: 1
+"""
+
+
+def grow(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return root
+
+
+def know_nothing() -> dict[str, object]:
+    return {}
+
+
+def must_not_be_asked() -> dict[str, object]:
+    raise AssertionError("asked elsewhere although /proc/cpuinfo is there")
+
+
+# --- the CPU ---
+
+
+@pytest.mark.parametrize(
+    ("flags", "architecture", "isa"),
+    [
+        ("avx2 avx512f avx512_vnni amx_int8 avx_vnni", "x86_64", Isa.AMX),
+        ("avx2 avx512f avx512_vnni avx_vnni", "x86_64", Isa.AVX512_VNNI),
+        ("avx2 avx512vnni", "AMD64", Isa.AVX512_VNNI),
+        ("avx2 avx_vnni", "x86_64", Isa.AVX_VNNI),
+        ("avx2 avx512f avx512bw", "x86_64", Isa.AVX2),
+        ("sse2 avx", "x86_64", Isa.OTHER),
+        ("asimd i8mm", "aarch64", Isa.ARM),
+        ("", "arm64", Isa.ARM),
+        ("", "", Isa.OTHER),
+    ],
+)
+def test_isa_is_the_best_a_cpu_has(flags: str, architecture: str, isa: Isa) -> None:
+    assert isa_of(flags.split(), architecture) is isa
+
+
+@given(st.sets(st.sampled_from(["fpu", "avx2", "avx_vnni", "avx512_vnni", "amx_int8"])), st.randoms())
+def test_isa_does_not_depend_on_the_order_of_flags(flags: set[str], random: Random) -> None:
+    shuffled = list(flags)
+    random.shuffle(shuffled)
+    assert isa_of(shuffled, "x86_64") is isa_of(sorted(flags), "x86_64")
+
+
+def test_first_cpu_is_described(tmp_path: Path) -> None:
+    machine = fingerprint(grow(tmp_path, {"proc/cpuinfo": CPUINFO.format(mhz=2000)}), must_not_be_asked)
+    assert machine.cpu_brand == "Intel(R) Xeon(R) Platinum 8480+"
+    assert machine.cpu_model == "GenuineIntel-6-143-8"
+    assert machine.compute_flags == ("amx_int8", "avx2", "avx512_vnni", "avx512f", "sse2")
+
+
+def test_arm_has_no_brand_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    machine = fingerprint(grow(tmp_path, {"proc/cpuinfo": CPUINFO_ARM}), must_not_be_asked)
+    assert machine.isa is Isa.ARM
+    assert machine.cpu_brand is None
+    assert machine.cpu_model == "0x41-0xd4f-0x0-1"
+    assert machine.compute_flags == ("asimd", "bf16", "i8mm", "sve")
+    assert "cpu_brand" in machine.unreadable
+    assert "cpu_model" not in machine.unreadable
+
+
+def test_without_proc_cpuinfo_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    told = {"brand_raw": "Intel Core i7", "vendor_id_raw": "GenuineIntel", "family": 6, "model": 158}
+    machine = fingerprint(tmp_path, lambda: told | {"flags": ["avx2", "mmx"]})
+    assert (machine.cpu_brand, machine.cpu_model) == ("Intel Core i7", "GenuineIntel-6-158")
+    assert (machine.isa, machine.compute_flags) == (Isa.AVX2, ("avx2",))
+
+
+def test_without_affinity_all_cores_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    assert available_cores() == 6
+
+
+# --- the fingerprint ---
+
+
+def test_fingerprint_of_an_unknown_system_names_what_it_cannot_read(tmp_path: Path) -> None:
+    machine = fingerprint(tmp_path, know_nothing)
+    assert machine.cores >= 1
+    assert machine.memory_total_bytes is None
+    assert set(machine.unreadable) == {
+        "cpu_brand",
+        "cpu_model",
+        "compute_flags",
+        "cpu_quota_cores",
+        "memory_total_bytes",
+        "steal_s",
+        "pressure_us",
+        "throttled_periods",
+        "throttled_us",
+    }
+
+
+def test_fingerprint_id_forgets_what_jitters(tmp_path: Path) -> None:
+    machine = fingerprint(grow(tmp_path, {"proc/cpuinfo": CPUINFO.format(mhz=2000.1)}))
+    again = fingerprint(grow(tmp_path, {"proc/cpuinfo": CPUINFO.format(mhz=3199.9)}))
+    updated = dataclasses.replace(machine, kernel="7.0", python="3.14.2", memory_total_bytes=1)
+    assert machine.fingerprint_id == again.fingerprint_id == updated.fingerprint_id
+    assert len(machine.fingerprint_id) == 12
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cpu_brand": "other"},
+        {"cpu_model": "other"},
+        {"isa": Isa.AMX},
+        {"compute_flags": ("avx2",)},
+        {"cores": 97},
+        {"cpu_quota_cores": 1.5},
+        {"architecture": "other"},
+        {"system": "other"},
+    ],
+)
+def test_fingerprint_id_tells_what_matters_apart(tmp_path: Path, change: dict[str, object]) -> None:
+    machine = fingerprint(tmp_path, know_nothing)
+    assert dataclasses.replace(machine, **change).fingerprint_id != machine.fingerprint_id
+
+
+def test_fingerprint_id_is_the_same_in_another_process() -> None:
+    code = "from ovbench.machine import fingerprint; print(fingerprint().fingerprint_id)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == fingerprint().fingerprint_id
+
+
+def test_fingerprint_can_be_saved_as_json(tmp_path: Path) -> None:
+    machine = fingerprint(grow(tmp_path, {"proc/cpuinfo": CPUINFO.format(mhz=2000)}))
+    saved = json.loads(json.dumps(dataclasses.asdict(machine)))
+    assert Isa(saved["isa"]) is machine.isa
+    assert tuple(saved["compute_flags"]) == machine.compute_flags
+
+
+# --- the quota ---
+
+
+def test_tightest_quota_on_the_way_up_counts(tmp_path: Path) -> None:
+    files = {
+        "proc/self/cgroup": "0::/user/job\n",
+        "sys/fs/cgroup/user/job/cpu.max": "max 100000\n",
+        "sys/fs/cgroup/user/cpu.max": "150000 100000\n",
+        "sys/fs/cgroup/cpu.max": "400000 100000\n",
+    }
+    machine = fingerprint(grow(tmp_path, files), know_nothing)
+    assert machine.cpu_quota_cores == 1.5
+    assert "cpu_quota_cores" not in machine.unreadable
+
+
+def test_quota_is_found_where_the_path_is_the_hosts(tmp_path: Path) -> None:
+    files = {"proc/self/cgroup": "0::/../docker/1f\n", "sys/fs/cgroup/cpu.max": "50000 100000\n"}
+    assert fingerprint(grow(tmp_path, files), know_nothing).cpu_quota_cores == 0.5
+
+
+@pytest.mark.parametrize("folder", ["cpu,cpuacct", "cpu"])
+@pytest.mark.parametrize(("quota_us", "cores"), [("250000", 2.5), ("-1", None)])
+def test_quota_of_cgroup_v1(tmp_path: Path, folder: str, quota_us: str, cores: float | None) -> None:
+    files = {
+        "proc/self/cgroup": "5:memory:/job\n4:cpu,cpuacct:/job\n0::/\n",
+        f"sys/fs/cgroup/{folder}/job/cpu.cfs_quota_us": f"{quota_us}\n",
+        f"sys/fs/cgroup/{folder}/job/cpu.cfs_period_us": "100000\n",
+    }
+    machine = fingerprint(grow(tmp_path, files), know_nothing)
+    assert machine.cpu_quota_cores == cores
+    assert "cpu_quota_cores" not in machine.unreadable
+
+
+def test_a_machine_without_any_limit_is_read_not_unknown(tmp_path: Path) -> None:
+    files = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cgroup.controllers": "cpu memory\n"}
+    machine = fingerprint(grow(tmp_path, files), know_nothing)
+    assert machine.cpu_quota_cores is None
+    assert "cpu_quota_cores" not in machine.unreadable
+
+
+@given(text=st.text(alphabet="max0123456789- \n", max_size=20))
+def test_any_quota_file_is_a_quota_or_none(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    files = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": text}
+    quota = fingerprint(grow(tmp_path_factory.mktemp("root"), files), know_nothing).cpu_quota_cores
+    assert quota is None or quota > 0
+
+
+# --- memory ---
+
+
+MEMINFO = f"MemTotal: {8 * 1024**2} kB\nMemFree: 10 kB\nMemAvailable: {6 * 1024**2} kB\n"
+
+
+def test_available_memory_is_the_kernels_without_a_limit(tmp_path: Path) -> None:
+    root = grow(tmp_path, {"proc/meminfo": MEMINFO})
+    assert available_memory_bytes(root) == 6 * 1024 * MIB
+    assert fingerprint(root, know_nothing).memory_total_bytes == 8 * 1024 * MIB
+
+
+def test_available_memory_is_what_a_cgroup_leaves(tmp_path: Path) -> None:
+    files = {
+        "proc/meminfo": MEMINFO,
+        "proc/self/cgroup": "0::/job\n",
+        "sys/fs/cgroup/job/memory.max": f"{1000 * MIB}\n",
+        "sys/fs/cgroup/job/memory.current": f"{700 * MIB}\n",
+        "sys/fs/cgroup/job/memory.stat": f"anon 1\ninactive_file {200 * MIB}\n",
+    }
+    assert available_memory_bytes(grow(tmp_path, files)) == 500 * MIB
+
+
+def test_available_memory_under_cgroup_v1(tmp_path: Path) -> None:
+    files = {
+        "proc/meminfo": MEMINFO,
+        "proc/self/cgroup": "7:memory:/\n",
+        "sys/fs/cgroup/memory/memory.limit_in_bytes": f"{300 * MIB}\n",
+        "sys/fs/cgroup/memory/memory.usage_in_bytes": f"{400 * MIB}\n",
+    }
+    assert available_memory_bytes(grow(tmp_path, files)) == 0
+
+
+def test_available_memory_is_unknown_without_meminfo(tmp_path: Path) -> None:
+    assert available_memory_bytes(tmp_path) is None
+
+
+def process(pid: int, pss_kib: int | None, children: str = "") -> dict[str, str]:
+    files = {f"proc/{pid}/task/{pid}/children": children}
+    if pss_kib is not None:
+        files[f"proc/{pid}/smaps_rollup"] = (
+            f"00-ff ---p 0 [rollup]\nRss: 999 kB\nPss: {pss_kib} kB\nPss_Anon: 7 kB\n"
+        )
+    return files
+
+
+def test_tree_counts_children_of_every_thread_and_grandchildren(tmp_path: Path) -> None:
+    files = (
+        process(1, 9000)
+        | process(10, 1, "11 ")
+        | process(11, 20, "12 ")
+        | process(12, 300)
+        | process(13, 4000)
+    )
+    files["proc/10/task/15/children"] = "13 "
+    assert tree_pss_bytes(10, grow(tmp_path, files)) == 4321 * 1024
+
+
+def test_tree_without_the_ones_that_ended_meanwhile(tmp_path: Path) -> None:
+    assert tree_pss_bytes(10, grow(tmp_path, process(10, 5, "11 12 ") | process(12, 6))) == 11 * 1024
+
+
+def test_tree_is_unknown_where_the_process_is_gone_or_the_kernel_does_not_tell(tmp_path: Path) -> None:
+    assert tree_pss_bytes(10, tmp_path) is None
+    assert tree_pss_bytes(10, grow(tmp_path, process(10, None))) is None
+
+
+def test_tree_is_unknown_rather_than_too_small(tmp_path: Path) -> None:
+    root = grow(tmp_path, process(10, 5, "11 ") | process(11, None))
+    (root / "proc/11/smaps_rollup").mkdir()  # cannot be read, although it is there
+    assert tree_pss_bytes(10, root) is None
+
+
+def test_peak_is_the_high_water_mark(tmp_path: Path) -> None:
+    root = grow(
+        tmp_path, {"proc/self/status": "Name:\tpython\nVmPeak:\t9 kB\nVmHWM:\t  512 kB\nVmRSS:\t1 kB\n"}
+    )
+    assert own_peak_rss_bytes(root) == 512 * 1024
+    assert own_peak_rss_bytes(tmp_path / "elsewhere") is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+def test_real_proc_is_understood() -> None:
+    peak, available, tree = own_peak_rss_bytes(), available_memory_bytes(), tree_pss_bytes(os.getpid())
+    assert peak is not None
+    assert peak > MIB
+    assert available is not None
+    assert available > MIB
+    if tree is not None:  # some kernels and sandboxes do not tell it
+        assert tree > MIB
+
+
+# --- contention ---
+
+
+STAT = "cpu  26841 0 4997 171518 279 0 102 2472 0 0\ncpu0 1 2 3 4 5 6 7 8 9 10\n"
+PRESSURE = (
+    "some avg10=1.72 avg60=1.02 avg300=0.68 total=10441083\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=5\n"
+)
+
+
+def test_contention_under_cgroup_v2(tmp_path: Path) -> None:
+    files = {
+        "proc/stat": STAT,
+        "proc/pressure/cpu": PRESSURE,
+        "proc/self/cgroup": "0::/job\n",
+        "sys/fs/cgroup/job/cpu.stat": "usage_usec 77\nnr_periods 9\nnr_throttled 3\nthrottled_usec 4500\n",
+        "sys/fs/cgroup/cpu.stat": "usage_usec 99\n",
+    }
+    assert read_contention(grow(tmp_path, files)) == Contention(24.72, 10441083, 3, 4500)
+
+
+def test_contention_under_cgroup_v1_adds_the_levels(tmp_path: Path) -> None:
+    files = {
+        "proc/self/cgroup": "3:cpu:/job\n",
+        "sys/fs/cgroup/cpu/job/cpu.stat": "nr_periods 9\nnr_throttled 3\nthrottled_time 4500000\n",
+        "sys/fs/cgroup/cpu/cpu.stat": "nr_periods 9\nnr_throttled 1\nthrottled_time 500000\n",
+    }
+    assert read_contention(grow(tmp_path, files)) == Contention(None, None, 4, 5000)
+
+
+@pytest.mark.parametrize(
+    "stat", ["", "cpu\n", "cpu 1 2 3\n", "cpu 1 2 3 4 5 6 7 x\n", "intr 1 2 3 4 5 6 7 8 9\n"]
+)
+def test_odd_stat_is_unknown(tmp_path: Path, stat: str) -> None:
+    assert read_contention(grow(tmp_path, {"proc/stat": stat})).steal_s is None
+
+
+counters = st.one_of(st.none(), st.integers(min_value=0, max_value=2**63))
+contentions = st.builds(
+    Contention,
+    steal_s=st.one_of(st.none(), st.integers(0, 2**40).map(float)),
+    pressure_us=counters,
+    throttled_periods=counters,
+    throttled_us=counters,
+)
+
+
+@given(contentions, contentions)
+def test_difference_says_none_where_either_cannot_say(before: Contention, after: Contention) -> None:
+    grown = dataclasses.asdict(difference(before, after))
+    for name, growth in grown.items():
+        first, last = getattr(before, name), getattr(after, name)
+        assert growth == (None if first is None or last is None else last - first)
+
+
+# --- software ---
+
+
+def test_versions_name_every_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = library_versions()
+    assert tuple(versions) == LIBRARIES
+    assert versions["pytest"] == pytest.__version__
+    monkeypatch.setattr("ovbench.machine.LIBRARIES", ("no-such-distribution",))
+    assert library_versions() == {"no-such-distribution": None}
+
+
+def git(folder: Path, *words: str) -> None:
+    identity = [
+        "-c",
+        "user.name=someone",
+        "-c",
+        "user.email=someone@example.org",
+        "-c",
+        "commit.gpgsign=false",
+    ]
+    subprocess.run(["git", "-C", str(folder), *identity, *words], check=True, capture_output=True)
+
+
+def test_commit_says_where_the_folder_is_and_whether_it_was_changed(tmp_path: Path) -> None:
+    assert commit(tmp_path / "nowhere") is None
+    git(tmp_path, "init", "-q")
+    assert commit(tmp_path) is None
+    grow(tmp_path, {"a": "1"})
+    git(tmp_path, "add", "a")
+    git(tmp_path, "commit", "-q", "-m", "first")
+    clean = commit(tmp_path)
+    assert clean is not None
+    assert len(clean) == 40
+    grow(tmp_path, {"a": "2"})
+    assert commit(tmp_path) == f"{clean}-dirty"
+
+
+def test_commit_is_unknown_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert commit(tmp_path) is None
