@@ -300,7 +300,7 @@ def _cpu_quota(root: Path) -> tuple[float | None, bool]:
             continue
         readable = True
         quota_us, period_us = _whole(words[0]), _whole(words[1])
-        if quota_us is not None and period_us and quota_us > 0:  # v1 says -1 for "none", v2 "max"
+        if quota_us and period_us and min(quota_us, period_us) > 0:  # v1 says -1 for "none", v2 "max"
             quotas.append(quota_us / period_us)
     # The root of a v2 hierarchy has no cpu.max: with no limit anywhere, being there is the answer.
     readable = readable or (root / "sys/fs/cgroup/cgroup.controllers").exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ovbench.machine import (
@@ -231,6 +231,7 @@ def test_a_machine_without_any_limit_is_read_not_unknown(tmp_path: Path) -> None
     assert "cpu_quota_cores" not in machine.unreadable
 
 
+@settings(deadline=None)  # writes files: its time is the disk's
 @given(text=st.text(alphabet="max0123456789- \n", max_size=20))
 def test_any_quota_file_is_a_quota_or_none(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     files = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": text}
