@@ -1,0 +1,139 @@
+"""The gate: exit codes of whole matrices, and a family of comparisons that does not cry wolf."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ovbench.gate import FAMILY_ALPHA, Comparison, ExitCode, exit_code, judge_matrix
+from ovbench.stats import ratio_estimate
+from ovbench.verdict import Outcome, Verdict, compare
+
+TOLERANCE = 0.03
+
+quick = settings(deadline=None, max_examples=60)
+any_answers = st.lists(st.sampled_from([*Outcome, *Verdict]), max_size=8)
+matrices = st.lists(
+    st.lists(st.floats(-0.2, 0.2), max_size=8).map(lambda log_ratios: Comparison("cell", tuple(log_ratios))),
+    max_size=6,
+)
+
+
+def lanes(centre: float, spread: float, count: int = 6) -> tuple[float, ...]:
+    """Log ratios around log(centre), in even steps of ``spread``: a cell with neither luck nor bad luck."""
+    return tuple(math.log(centre) + spread * (place - (count - 1) / 2) for place in range(count))
+
+
+@pytest.mark.parametrize(
+    ("answers", "lenient", "strict"),
+    [
+        ([], ExitCode.NOTHING_SELECTED, ExitCode.NOTHING_SELECTED),
+        ([Outcome.HELD, Verdict.SAME, Verdict.FASTER], ExitCode.HELD, ExitCode.HELD),
+        ([Outcome.SKIPPED, Verdict.SKIPPED], ExitCode.HELD, ExitCode.HELD),
+        ([Outcome.HELD, Outcome.UNSURE], ExitCode.HELD, ExitCode.UNSURE),
+        ([Verdict.SAME, Verdict.UNSURE], ExitCode.HELD, ExitCode.UNSURE),
+        ([Outcome.UNSURE, Outcome.FAILED], ExitCode.FAILED, ExitCode.FAILED),
+        ([Verdict.SLOWER, Outcome.HELD], ExitCode.FAILED, ExitCode.FAILED),
+    ],
+)
+def test_exit_codes(answers: list[Outcome | Verdict], lenient: ExitCode, strict: ExitCode) -> None:
+    assert exit_code(answers) is lenient
+    assert exit_code(answers, fail_on_unsure=True) is strict
+
+
+def test_exit_codes_are_those_the_documents_name() -> None:
+    assert [int(code) for code in ExitCode] == [0, 1, 4, 5, 6]
+    assert (int(pytest.ExitCode.USAGE_ERROR), int(pytest.ExitCode.NO_TESTS_COLLECTED)) == (
+        ExitCode.USAGE,
+        ExitCode.NOTHING_SELECTED,
+    )
+
+
+@quick
+@given(any_answers, any_answers, st.booleans())
+def test_more_answers_never_undo_a_failure(
+    first: list[Outcome | Verdict], second: list[Outcome | Verdict], fail_on_unsure: bool
+) -> None:
+    together = exit_code(first + second, fail_on_unsure=fail_on_unsure)
+    assert (together is ExitCode.FAILED) == (ExitCode.FAILED in {exit_code(first), exit_code(second)})
+
+
+def test_a_matrix_is_judged_cell_by_cell_in_its_order() -> None:
+    judged = judge_matrix(
+        [
+            Comparison("slower", lanes(1.10, 0.002)),
+            Comparison("skipped", ()),
+            Comparison("same", lanes(1.00, 0.002)),
+            Comparison("faster", lanes(0.90, 0.002)),
+            Comparison("noisy", lanes(1.03, 0.02)),
+            Comparison("few", lanes(1.50, 0.002, count=4)),
+        ],
+        TOLERANCE,
+    )
+    assert [judgement.name for judgement in judged] == ["slower", "skipped", "same", "faster", "noisy", "few"]
+    assert [judgement.verdict.name for judgement in judged] == [
+        "SLOWER",
+        "SKIPPED",
+        "SAME",
+        "FASTER",
+        "UNSURE",
+        "UNSURE",
+    ]
+    assert judged[1].estimate is None
+    assert judged[1].p_value is None
+    assert judged[5].estimate is not None
+    assert judged[5].p_value is None
+
+
+def test_what_is_slower_alone_is_unsure_among_many() -> None:
+    suspect = Comparison("suspect", lanes(1.05, 0.005))
+    alone = judge_matrix([suspect], TOLERANCE)[0]
+    among_many = judge_matrix([suspect] + [Comparison("same", lanes(1.0, 0.005))] * 40, TOLERANCE)[0]
+    assert alone.p_value is not None
+    assert alone.p_value < FAMILY_ALPHA < 41 * alone.p_value
+    assert (alone.verdict, among_many.verdict) == (Verdict.SLOWER, Verdict.UNSURE)
+    assert alone.estimate == among_many.estimate
+
+
+@quick
+@given(matrices)
+def test_a_family_is_never_harsher_than_each_of_its_cells(comparisons: list[Comparison]) -> None:
+    for comparison, judgement in zip(comparisons, judge_matrix(comparisons, TOLERANCE), strict=True):
+        if not comparison.log_ratios:
+            assert judgement.verdict is Verdict.SKIPPED
+            continue
+        alone = compare(ratio_estimate(comparison.log_ratios), TOLERANCE)
+        softened = (alone, judgement.verdict) == (Verdict.SLOWER, Verdict.UNSURE)
+        assert judgement.verdict is alone or softened
+        if judgement.verdict is Verdict.SLOWER:
+            assert judgement.p_value is not None
+            assert judgement.p_value <= FAMILY_ALPHA
+
+
+def test_false_failures_of_a_whole_matrix_stay_within_alpha() -> None:
+    # The worst truth that must not fail: all 24 cells exactly at the tolerance, 1.1 % noise between lanes.
+    generator = np.random.default_rng(8)
+    matrix_count, cell_count, lane_count = 500, 24, 5
+    noise = generator.normal(math.log(1 + TOLERANCE), 0.011, (matrix_count, cell_count, lane_count))
+    failed = [
+        any(
+            judgement.verdict is Verdict.SLOWER
+            for judgement in judge_matrix([Comparison("cell", tuple(cell)) for cell in matrix], TOLERANCE)
+        )
+        for matrix in noise
+    ]
+    assert np.mean(failed) <= FAMILY_ALPHA + 3 * math.sqrt(FAMILY_ALPHA * (1 - FAMILY_ALPHA) / matrix_count)
+
+
+def test_a_real_slow_down_is_found_in_a_whole_matrix() -> None:
+    generator = np.random.default_rng(9)
+    found = 0
+    for _ in range(100):
+        cells = [Comparison("same", tuple(generator.normal(0, 0.011, 8))) for _ in range(23)]
+        slow = Comparison("slow", tuple(generator.normal(math.log(1.10), 0.011, 8)))
+        found += judge_matrix([*cells, slow], TOLERANCE)[-1].verdict is Verdict.SLOWER
+    assert found >= 95
