@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ovbench.machine import (
@@ -233,6 +233,7 @@ def test_a_machine_without_any_limit_is_read_not_unknown(tmp_path: Path) -> None
 
 @settings(deadline=None)  # writes files: its time is the disk's
 @given(text=st.text(alphabet="max0123456789- \n", max_size=20))
+@example("1 -1")  # was taken for a quota of minus one core
 def test_any_quota_file_is_a_quota_or_none(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     files = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": text}
     quota = fingerprint(grow(tmp_path_factory.mktemp("root"), files), know_nothing).cpu_quota_cores
