@@ -8,7 +8,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class Cell:
     effective: Mapping[str, Any] = field(default_factory=dict)
     alias_of: Config | None = None
     digest: str = ""
-    proof: Proof = Proof()
+    proof: Proof = field(default_factory=Proof)
     fault: str = ""
     open_s: float = 0.0
     block_s: float = 0.0
@@ -219,17 +219,26 @@ def _probe_one(
 
 
 def _aliased(cell: Cell, of: Config) -> Cell:
-    return Cell(**{**vars(cell), "alias_of": of})
+    return replace(cell, alias_of=of)
 
 
 def _faulty(cell: Cell, fault: str) -> Cell:
-    return Cell(**{**vars(cell), "fault": fault})
+    return replace(cell, fault=fault)
 
 
 def _effect_key(cell: Cell) -> tuple[Any, ...]:
     """What makes two cells one: the same file measured the same way with the same effective config."""
     config, effective = cell.config, cell.effective
-    names = ("hint", "streams", "threads", "requests", "inference_precision", "execution_mode", "pinning", "device")
+    names = (
+        "hint",
+        "streams",
+        "threads",
+        "requests",
+        "inference_precision",
+        "execution_mode",
+        "pinning",
+        "device",
+    )
     return (
         config.model, config.precision, config.mode, config.inputs, config.batch, *(effective[name] for name in names)
     )  # fmt: skip
@@ -260,9 +269,7 @@ def group_by_memory(cells: Sequence[Cell], limit_bytes: int | None) -> tuple[tup
                 break
         else:
             groups.append(bundle)
-    return tuple(
-        tuple(group) for group in groups if not any(set(group) < set(other) for other in groups)
-    )
+    return tuple(tuple(group) for group in groups if not any(set(group) < set(other) for other in groups))
 
 
 def make_plan(cells: Sequence[Cell], order: Order, left_s: float, lane_start_s: float) -> Plan:

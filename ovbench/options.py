@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, TypeVar
 
 from ovbench.config import AUTO, Cache, Hint, Matrix, Precision, Streams
@@ -66,8 +67,8 @@ def _commas(values: tuple[Any, ...] | None) -> str:
     return "" if values is None else ",".join(str(getattr(value, "value", value)) for value in values)
 
 
-def _one_of(kind: type[Any], allowed: tuple[Any, ...] = ()) -> Callable[[str], Any]:
-    members = {str(member.value).lower(): member for member in (allowed or tuple(kind))}
+def _one_of(kind: type[Enum], allowed: tuple[Any, ...] = ()) -> Callable[[str], Any]:
+    members = {str(member.value).lower(): member for member in (allowed or list(kind))}
 
     def parse(text: str) -> Any:
         if text.lower() not in members:
@@ -260,6 +261,8 @@ def read_settings(given: Mapping[str, str | None]) -> Settings:
 def write_settings(settings: Settings) -> dict[str, str]:
     """The text of every option; ``read_settings`` of it gives the same settings."""
     return {
-        option.name: str(value).lower() if isinstance(value := getattr(settings, option.name), bool) else option.write(value)
+        option.name: str(value).lower()
+        if isinstance(value := getattr(settings, option.name), bool)
+        else option.write(value)
         for option in OPTIONS
     }

@@ -13,7 +13,7 @@ from typing import Any
 
 from ovbench.config import Config
 from ovbench.errors import NotWritable
-from ovbench.samples import Replicate, Summary
+from ovbench.samples import Replicate
 
 FORMAT = 1
 SUFFIX = ".jsonl"
@@ -60,11 +60,6 @@ def replicate_fields(config: Config, replicate: Replicate) -> dict[str, Any]:
             for block in replicate.blocks
         ],
     }
-
-
-def summary_fields(summary: Summary | None) -> dict[str, Any] | None:
-    """A summary as plain values."""
-    return None if summary is None else dict(vars(summary))
 
 
 def read_journal(path: Path) -> Iterator[Mapping[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from ovbench import worker
 from ovbench.config import Config, Precision
 from ovbench.errors import BadModel, BadOption
 from ovbench.images import ImageSet
-from ovbench.precision import INFERENCE_PRECISION, Variant, compile_properties
+from ovbench.options import Shape
+from ovbench.precision import INFERENCE_PRECISION, compile_properties
 
 FRONT_ENDS = (".xml", ".onnx", ".tflite", ".pb", ".pdmodel")
 VIRTUAL_DEVICES = ("AUTO", "MULTI", "HETERO", "BATCH")
@@ -49,8 +50,12 @@ def unsupported(precision: Precision, device: str) -> str:
     return f"{device} has no {wanted} arithmetic (OPTIMIZATION_CAPABILITIES: {', '.join(offered)})"
 
 
-def read_model(path: Path) -> Any:
-    """Read a model file. Raises BadModel with one line that names the file, what is wrong and what to do."""
+def read_model(path: Path, shape: Shape) -> Any:
+    """Read a model file and give it a static shape.
+
+    Raises BadModel with one line that names the file, what is wrong and what to do, BadOption where --ov-shape is
+    missing or does not fit.
+    """
     if not path.exists():
         raise BadModel(f"no model at {path}: give 'embedded' or a file ({', '.join(FRONT_ENDS)})")
     if path.suffix not in FRONT_ENDS or not path.is_file():
@@ -58,23 +63,29 @@ def read_model(path: Path) -> Any:
     if path.suffix == ".xml" and not path.with_suffix(".bin").exists():
         raise BadModel(f"weights of {path} are missing: put {path.with_suffix('.bin').name} beside it")
     try:
-        return core().read_model(str(path))
+        core().read_model(str(path))
     except RuntimeError as error:
         if "Incorrect weights in bin file" in str(error):
-            raise BadModel(f"weights {path.with_suffix('.bin')} are cut off or not this model's: copy it again") from None
+            raise BadModel(
+                f"weights {path.with_suffix('.bin')} are cut off or not this model's: copy it again"
+            ) from None
         if "doesn't contain the operation" in str(error):
             raise BadModel(f"{path} has an operation unknown to this OpenVINO: {worker.one_line(error)}") from None
         raise BadModel(f"{path} cannot be read, it is cut off or corrupt: convert or copy it again") from None
+    try:
+        return worker.read_model(core(), str(path), {name: list(dims) for name, dims in shape.items()}, 0)
+    except (worker.Refusal, RuntimeError) as error:
+        raise BadOption(f"--ov-shape: {worker.one_line(error)}") from None
 
 
-def compile_cell(variant: Variant, config: Config, shape: Mapping[str, tuple[int, ...]], cache_dir: Path | None) -> Any:
+def compile_cell(path: Path, config: Config, shape: Shape, cache_dir: Path | None) -> Any:
     """An ``ov.CompiledModel`` of one cell in this process. Raises BadModel, one line."""
     dims = {name: list(sizes) for name, sizes in shape.items()}
     try:
-        model = worker.read_model(core(), str(variant.path), dims, config.batch)
+        model = worker.read_model(core(), str(path), dims, config.batch)
         return worker.compile_model(core(), model, config.device, compile_properties(config, cache_dir))
     except (worker.Refusal, RuntimeError) as error:
-        raise BadModel(f"{config.id} of {variant.path.name} does not compile: {worker.one_line(error)}") from error
+        raise BadModel(f"{config.id} of {path.name} does not compile: {worker.one_line(error)}") from error
 
 
 def image_side(model: Any) -> int | None:

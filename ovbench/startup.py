@@ -71,9 +71,7 @@ def _start(order: Order, config: Config, cache_dir: Path | None, open_lane: Open
 def log_cache_gains(uncached: Sequence[Start], warm: Sequence[Start]) -> tuple[float, ...]:
     """Log of time without / time with a warm cache, one per round that has both."""
     without: Mapping[int, Start] = {start.round: start for start in uncached}
-    return tuple(
-        math.log(without[start.round].total_ns / start.total_ns) for start in warm if start.round in without
-    )
+    return tuple(math.log(without[start.round].total_ns / start.total_ns) for start in warm if start.round in without)
 
 
 def cache_fault(uncached: Sequence[Start], warm: Sequence[Start]) -> str:

@@ -56,7 +56,9 @@ def read_model(core: Any, path: str, shape: dict[str, list[int]] | None, batch: 
     dynamic = [port for port in model.inputs if port.get_partial_shape().is_dynamic]
     if dynamic:
         port = dynamic[0]
-        raise Refusal(f"input {port.get_any_name()!r} of {path} is dynamic, {port.get_partial_shape()}: give --ov-shape")
+        raise Refusal(
+            f"input {port.get_any_name()!r} of {path} is dynamic, {port.get_partial_shape()}: give --ov-shape"
+        )
     return model
 
 
@@ -165,6 +167,7 @@ def make_inputs(model: Any, seed: int) -> list[Any]:
     for port in model.inputs:
         shape = tuple(port.get_shape())
         kind = np.dtype(port.get_element_type().to_dtype())
+        values: Any
         if kind.kind == "f":
             values = rng.random(shape, dtype=np.float32)
         elif kind == np.dtype(np.uint8):

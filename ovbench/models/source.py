@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ovbench import images, runtime, worker
-from ovbench.artifacts import ArtifactCache, model_sha256
+from ovbench.artifacts import JSON, ArtifactCache, file_sha256, model_sha256
 from ovbench.config import Precision
 from ovbench.images import ImageSet, Scenes, Subset
+from ovbench.models.names import EMBEDDED, name_of
+from ovbench.options import Shape
 from ovbench.precision import Variant
 from ovbench.quantization import QuantizationOptions, options_key, quantize, save_model
 
-EMBEDDED = "embedded"
 CALIBRATION_IMAGES = 200  # the tutorial's number; agreement does not rise beyond it (docs/method.md)
 EVALUATION_IMAGES = 1000  # agreement of 0.98 is known to +-0.9 points (95 %) by this many
 
@@ -32,6 +33,7 @@ class Source:
     name: str
     path: Path
     embedded: bool
+    shape: Shape
     calibration: Sequence[NDArray[Any]]
     calibration_hash: str
     evaluation: ImageSet | None
@@ -55,10 +57,10 @@ class RandomInputs(Sequence[NDArray[Any]]):
     """Seeded random inputs for a model that takes no picture; one array, or a list of arrays for several inputs."""
 
     def __init__(self, model: Any, count: int) -> None:
-        self.model, self.count = model, count
+        self.model, self.size = model, count
 
     def __len__(self) -> int:
-        return self.count
+        return self.size
 
     def __getitem__(self, index: Any) -> Any:
         arrays = worker.make_inputs(self.model, index)
@@ -66,18 +68,19 @@ class RandomInputs(Sequence[NDArray[Any]]):
         return arrays[0] if len(arrays) == 1 else dict(zip(names, arrays, strict=True))
 
 
-def resolve(given: str, cache: ArtifactCache, on_progress: OnProgress) -> Source:
-    """The source that ``--ov-model`` names. Raises BadModel."""
+def resolve(given: str, shape: Shape, cache: ArtifactCache, on_progress: OnProgress) -> Source:
+    """The source that ``--ov-model`` names, in the shape of ``--ov-shape``. Raises BadModel and BadOption."""
     if given == EMBEDDED:
         return _embedded(cache, on_progress)
     path = Path(given)
-    model = runtime.read_model(path)
+    model = runtime.read_model(path, shape)
     side = runtime.image_side(model)
     scenes = None if side is None else Scenes(Subset.CALIBRATION, CALIBRATION_IMAGES, size=side)
     return Source(
-        name=path.stem,
-        path=path,
+        name=name_of(given),
+        path=path.resolve(),
         embedded=False,
+        shape=shape,
         calibration=RandomInputs(model, CALIBRATION_IMAGES) if scenes is None else SceneInputs(scenes),
         calibration_hash=f"random inputs {CALIBRATION_IMAGES}" if scenes is None else scenes.content_hash(),
         evaluation=None,
@@ -93,11 +96,16 @@ def _embedded(cache: ArtifactCache, on_progress: OnProgress) -> Source:
         save_model(embedded.build(on_progress), folder / "embedded.xml")
 
     calibration = Scenes(Subset.CALIBRATION, CALIBRATION_IMAGES)
-    key = {"content": embedded.content_key(), "openvino": metadata.version("openvino"), "numpy": np.__version__}
+    key = {
+        "content": embedded.content_key(),
+        "openvino": metadata.version("openvino"),
+        "numpy": np.__version__,
+    }
     return Source(
         name=EMBEDDED,
         path=cache.fetch("embedded", key, build) / "embedded.xml",
         embedded=True,
+        shape={},
         calibration=SceneInputs(calibration),
         calibration_hash=calibration.content_hash(),
         evaluation=Scenes(Subset.EVALUATION, EVALUATION_IMAGES),
@@ -109,8 +117,9 @@ def variant_of(source: Source, precision: Precision, cache: ArtifactCache, on_pr
     if precision is not Precision.INT8:
         return Variant(precision, source.path, source.embedded)
     options = QuantizationOptions()
-    key = {
-        "model": model_sha256(source.path) if source.path.suffix == ".xml" else file_key(source.path),
+    key: dict[str, JSON] = {
+        "model": model_sha256(source.path) if source.path.suffix == ".xml" else file_sha256(source.path),
+        "shape": {name: list(dims) for name, dims in source.shape.items()},
         "calibration": source.calibration_hash,
         "preprocessing": "raw",
         "options": options_key(options),
@@ -119,7 +128,7 @@ def variant_of(source: Source, precision: Precision, cache: ArtifactCache, on_pr
 
     def build(folder: Path) -> None:
         quantized = quantize(
-            runtime.read_model(source.path),
+            runtime.read_model(source.path, source.shape),
             source.calibration,
             options,
             lambda stage, done, total: on_progress(stage, done / max(total, 1)),
@@ -127,10 +136,3 @@ def variant_of(source: Source, precision: Precision, cache: ArtifactCache, on_pr
         save_model(quantized, folder / f"{source.name}.xml")
 
     return Variant(precision, cache.fetch("int8", key, build) / f"{source.name}.xml", source.embedded)
-
-
-def file_key(path: Path) -> str:
-    """Content hash of a single-file model."""
-    from ovbench.artifacts import file_sha256
-
-    return file_sha256(path)

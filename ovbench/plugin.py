@@ -1,0 +1,365 @@
+"""The pytest plugin: options and hooks. Inert in every session that collects no ovbench bench."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ovbench import config as matrix
+from ovbench.config import Config, Mode, Precision
+from ovbench.errors import BadInput, OvbenchError
+from ovbench.options import OPTIONS, Settings, read_settings, write_settings
+
+RESULTS_KEY = "ov_results"
+SETTINGS = pytest.StashKey[Settings]()
+SUITE = pytest.StashKey[Any]()
+OUTCOMES = pytest.StashKey[dict[str, str]]()
+COMPARED = pytest.StashKey[str]()
+DISPLAY_FLAGS = tuple(
+    f"--benchmark-{name}" for name in ("columns", "sort", "group-by", "name", "histogram", "time-unit")
+)
+SESSION_FIXTURES = {"ov_precision", "ov_hint", "ov_streams", "ov_cache", "ov_model_path", "ov_compiled"}
+
+
+# --------------------------------------------------------------------------------------------------------- options
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare every option as a flag and an ini key."""
+    group = parser.getgroup("ovbench", "OpenVINO benchmarks (ovbench); each is also an ini key: ov_budget = 60s")
+    for option in OPTIONS:
+        text = option.text.replace("%", "%%")
+        if option.switch:
+            group.addoption(option.flag, action="store_const", const="true", default=None, dest=option.key, help=text)
+        else:
+            group.addoption(option.flag, metavar="VALUE", default=None, dest=option.key, help=text)
+        parser.addini(option.key, option.text, default=None)
+    parser.addini(RESULTS_KEY, "Folder of results, relative to the ini file; empty leaves pytest-benchmark's storage.")
+
+
+def given_options(config: pytest.Config) -> dict[str, str | None]:
+    """The text of each option that was given, flag before ini key."""
+    given: dict[str, str | None] = {}
+    for option in OPTIONS:
+        flag = config.getoption(option.key)
+        given[option.name] = flag if flag is not None else (config.getini(option.key) or None)
+    return given
+
+
+def results_folder(config: pytest.Config) -> Path | None:
+    """Where results lie; None in sessions that do not say so."""
+    named = config.getini(RESULTS_KEY)
+    if not named:
+        return None
+    base = config.inipath.parent if config.inipath else config.rootpath
+    return (base / str(named)).resolve()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the options, and give pytest-benchmark its storage; it configures itself after us."""
+    config.addinivalue_line("markers", "ov_cells(kind): which cells of the matrix a bench runs on: "
+                            "all, sync, async, pairs, precisions or startup")  # fmt: skip
+    config.stash[OUTCOMES] = {}
+    try:
+        config.stash[SETTINGS] = read_settings(given_options(config))
+    except BadInput as error:
+        raise pytest.UsageError(str(error)) from None
+    results = results_folder(config)
+    if results is None:
+        return
+    option = config.option
+    if option.benchmark_storage == "file://./.benchmarks":
+        option.benchmark_storage = f"file://{results}"
+    if option.benchmark_compare is True:
+        _compare_with_last_passed(config, results)
+
+
+def _compare_with_last_passed(config: pytest.Config, results: Path) -> None:
+    """Turn a bare --benchmark-compare into the last session that passed, and load that one alone."""
+    from pytest_benchmark.utils import get_machine_id
+
+    from ovbench.recording import last_passed
+
+    last = last_passed(results / get_machine_id())
+    config.option.benchmark_compare = last.stem if last else []
+    config.stash[COMPARED] = str(last) if last else ""
+
+
+# ------------------------------------------------------------------------------------------------------ collection
+
+
+def cells_of_kind(settings: Settings, kind: str) -> tuple[Config, ...]:
+    """The configs that a bench of this kind is parametrized with."""
+    from ovbench.models.names import name_of
+
+    axes = settings.matrix(name_of(settings.model))
+    if kind == "precisions":
+        return matrix.one_per_precision(axes)
+    if kind == "startup":
+        return matrix.startup_cells(axes)
+    cells = matrix.expand(axes)
+    if kind in ("sync", "async"):
+        return matrix.of_mode(cells, Mode(kind))
+    if kind == "pairs":
+        return tuple(cell for cell in cells if cell.precision is not Precision.FP32)
+    if kind == "all":
+        return cells
+    raise pytest.UsageError(f"ov_cells({kind!r}): give all, sync, async, pairs, precisions or startup")
+
+
+def cell_id(kind: str, cell: Config) -> str:
+    """What pytest shows in brackets: only the axes that vary within the kind."""
+    if kind == "precisions":
+        return cell.precision.value
+    if kind == "startup":
+        return f"{cell.precision.value}-{cell.cache.value}"
+    return cell.id
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every bench that asks for ``ov_config`` on the cells of its kind."""
+    if "ov_config" not in metafunc.fixturenames:
+        return
+    marker = metafunc.definition.get_closest_marker("ov_cells")
+    kind = str(marker.args[0]) if marker else "all"
+    cells = cells_of_kind(metafunc.config.stash[SETTINGS], kind)
+    ids = [cell_id(kind, cell) for cell in cells]
+    # Per test unless something compiled is shared between tests: pytest reorders benches by session-scoped parameters.
+    scope = "session" if SESSION_FIXTURES & set(metafunc.fixturenames) else "function"
+    metafunc.parametrize("ov_config", cells, ids=ids, indirect=True, scope=scope)  # type: ignore[arg-type]
+
+
+def items_by_kind(items: Sequence[pytest.Item]) -> dict[str, list[Config]]:
+    """The configs that the selected benches need, by kind; empty where no ovbench bench is selected."""
+    kinds: dict[str, list[Config]] = {}
+    for item in items:
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        if isinstance(params.get("ov_config"), Config):
+            marker = item.get_closest_marker("ov_cells")
+            kind = str(marker.args[0]) if marker else "all"
+            kinds.setdefault(kind, []).append(params["ov_config"])
+    return {kind: list(dict.fromkeys(cells)) for kind, cells in kinds.items()}
+
+
+# --------------------------------------------------------------------------------------------------------- running
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> object | None:
+    """Before the first bench: check everything, measure everything. A plan is printed and ends the session."""
+    config = session.config
+    if config.option.collectonly or session.testsfailed:
+        return None
+    kinds = items_by_kind(session.items)
+    skipping = config.getoption("benchmark_skip") and not config.getoption("benchmark_only")
+    if not kinds or skipping:
+        return None
+    _refuse_xdist(config)
+    from ovbench.suite import Suite
+
+    benchmark_session = config._benchmarksession  # type: ignore[attr-defined]
+    results = results_folder(config) or Path(benchmark_session.storage.path)
+    suite = Suite(
+        settings=config.stash[SETTINGS],
+        results=results / benchmark_session.machine_id,
+        progress=_progress(config),
+        smoke=bool(benchmark_session.disabled),
+    )
+    config.stash[SUITE] = suite
+    measured = [cell for kind in ("all", "sync", "async", "pairs") for cell in kinds.get(kind, [])]
+    others = [cell.precision for kind in ("precisions", "startup") for cell in kinds.get(kind, [])]
+    if "precisions" in kinds:
+        others.append(Precision.FP32)
+    starts = with_uncached(kinds.get("startup", []))
+    try:
+        suite.prepare(dict.fromkeys(measured), others)
+    except BadInput as error:
+        suite.close()
+        raise pytest.UsageError(str(error)) from None
+    if suite.settings.plan:
+        from ovbench.report.terminal import plan_text
+
+        suite.close()
+        _write(config, plan_text(suite, starts, "precisions" in kinds))
+        return True
+    if not suite.smoke and not benchmark_session.save and not benchmark_session.autosave:
+        from pytest_benchmark.utils import get_tag
+
+        benchmark_session.autosave = get_tag()
+    if not _asks_for_table(config):
+        benchmark_session.quiet = True
+    suite.measure(starts)
+    return None
+
+
+def with_uncached(starts: Sequence[Config]) -> list[Config]:
+    """Start-up cells and the uncached ones that warm rows are compared with."""
+    wanted = [each for cell in starts for each in (matrix.uncached_twin(cell), cell)]
+    return list(dict.fromkeys(wanted))
+
+
+def _refuse_xdist(config: pytest.Config) -> None:
+    if config.getoption("dist", "no") != "no" or hasattr(config, "workerinput"):
+        workers = config.getoption("numprocesses", None)
+        raise pytest.UsageError(
+            f"-n {workers}: pytest-xdist is active, and benches that run in parallel measure each other: "
+            "run without -n, or with -p no:xdist"
+        )
+
+
+def _asks_for_table(config: pytest.Config) -> bool:
+    """Whether pytest-benchmark's own table was asked for, by any of its options of display or comparison."""
+    option = config.option
+    return bool(
+        option.benchmark_verbose
+        or option.benchmark_compare
+        or option.benchmark_compare_fail
+        or any(str(argument).startswith(DISPLAY_FLAGS) for argument in config.invocation_params.args)
+    )
+
+
+def _progress(config: pytest.Config) -> Any:
+    """Progress bars that pytest's capture does not swallow."""
+    from ovbench.report.progress import progress_bar
+
+    capture = config.pluginmanager.getplugin("capturemanager")
+
+    @contextlib.contextmanager
+    def bar(title: str) -> Iterator[Any]:
+        uncaptured = capture.global_and_fixture_disabled() if capture else contextlib.nullcontext()
+        with uncaptured, progress_bar(title) as advance:
+            yield advance
+
+    return bar
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Write one journal line per finished bench."""
+    report = yield
+    suite = item.config.stash.get(SUITE, None)
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    cell = params.get("ov_config")
+    if suite is None or not isinstance(cell, Config):
+        return report
+    if report.when == "call" or report.outcome != "passed":
+        fixture = getattr(item, "funcargs", {}).get("benchmark")
+        fullname = getattr(fixture, "fullname", item.nodeid)
+        item.config.stash[OUTCOMES][fullname] = report.outcome
+        reason = "" if report.outcome == "passed" else str(getattr(call.excinfo, "value", ""))
+        suite.write_bench(item.nodeid, fullname, report.outcome, cell, reason)
+    return report
+
+
+# ---------------------------------------------------------------------------------------------------------- ending
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[None, Any, Any]:
+    """Say how the session ended before pytest-benchmark saves it."""
+    suite = session.config.stash.get(SUITE, None)
+    if suite is not None:
+        suite.finish(int(exitstatus))
+    result = yield
+    if suite is not None:
+        suite.saved = _newest_saved(session.config)
+    return result
+
+
+def _newest_saved(config: pytest.Config) -> Path | None:
+    """The file that pytest-benchmark has just written, if it has."""
+    session = config._benchmarksession  # type: ignore[attr-defined]
+    if not session.benchmarks or not (session.save or session.autosave):
+        return None
+    files = session.storage.query("[0-9][0-9][0-9][0-9]_")
+    return files[-1] if files else None
+
+
+def pytest_benchmark_update_json(config: pytest.Config, benchmarks: Any, output_json: dict[str, Any]) -> None:
+    """Store only rows that passed, and whether the session did."""
+    suite = config.stash.get(SUITE, None)
+    if suite is None:
+        return
+    from ovbench.recording import mark_session
+
+    outcomes = config.stash[OUTCOMES]
+    passed = {name for name, outcome in outcomes.items() if outcome == "passed"}
+    mark_session(output_json, suite.exit_status == 0, passed)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_benchmark_compare_machine_info(
+    config: pytest.Config, benchmarksession: Any, machine_info: Any, compared_benchmark: Any
+) -> Generator[None, Any, Any]:
+    """Replace pytest-benchmark's warning of several thousand characters by the names of what differs."""
+    if results_folder(config) is not None:
+        from ovbench.recording import machine_differences
+
+        different = machine_differences(machine_info, compared_benchmark["machine_info"])
+        compared_benchmark["machine_info"] = machine_info
+        if different:
+            benchmarksession.logger.warning(
+                f"the compared session is from another machine ({', '.join(different)}): trust no absolute time in it"
+            )
+    return (yield)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Our table, after pytest-benchmark's if that was asked for."""
+    if config.stash.get(COMPARED, None) == "":
+        terminalreporter.write_line(
+            "--benchmark-compare: nothing is stored yet that passed; this run will be, if it does."
+        )
+    suite = config.stash.get(SUITE, None)
+    if suite is None or suite.settings.plan or suite.source is None:
+        return
+    from ovbench.report.terminal import summary_text
+
+    terminalreporter.ensure_newline()
+    _write(config, summary_text(suite, _unmatched(config), _is_terminal(config)))
+
+
+def _unmatched(config: pytest.Config) -> list[str]:
+    """Rows that a comparison has no partner for, each with the side that has it."""
+    session = config._benchmarksession  # type: ignore[attr-defined]
+    if not session.compared_mapping:
+        return []
+    stored = {name for rows in session.compared_mapping.values() for name in rows}
+    now = {row.fullname for row in session.benchmarks if row}
+    return [f"{name} (only in this run)" for name in sorted(now - stored)] + [
+        f"{name} (only in the stored run)" for name in sorted(stored - now)
+    ]
+
+
+def _is_terminal(config: pytest.Config) -> bool:
+    return bool(config.get_terminal_writer().hasmarkup)
+
+
+def _write(config: pytest.Config, text: str) -> None:
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if reporter is None:
+        return
+    for line in io.StringIO(text):
+        reporter.write_line(line.rstrip("\n"))
+
+
+def reproduce_command(config: pytest.Config, nodeid: str) -> str:
+    """The command that measures one bench again with the options that differ from their defaults."""
+    default = write_settings(Settings())
+    given = write_settings(config.stash[SETTINGS])
+    flags = [
+        (option.flag if option.switch else f"{option.flag} {given[option.name]}")
+        for option in OPTIONS
+        if given[option.name] != default[option.name]
+    ]
+    return " ".join([f'pytest "{nodeid}"', *flags])
+
+
+def skip_with(error: OvbenchError) -> None:
+    """Skip the running bench, giving an error's line as the reason."""
+    pytest.skip(str(error))

@@ -1,0 +1,44 @@
+"""What a gate says when it fails: the figure, the floor, how to see it again, and what differs between the two sides."""
+
+from __future__ import annotations
+
+from ovbench.config import Config, fp32_partner
+from ovbench.precision import describe_shares
+from ovbench.report.numbers import percent, ratio
+from ovbench.suite import Gate, Suite
+
+SHARES = ("agreement", "overlap")
+
+
+def gate_text(gate: Gate) -> str:
+    """``INT8-LATENCY-1-off: speed-up over FP32 0.93 [0.91, 0.95], floor 1.00: FAILED``."""
+    share = any(word in gate.what for word in SHARES)
+    figure = percent(gate.estimate) if share else ratio(gate.estimate)
+    floor = f"{100 * gate.floor:.1f} %" if share else f"{gate.floor:.2f}"
+    name = gate.config.precision.value if share else gate.config.id
+    return f"{name}: {gate.what} {figure}, floor {floor}: {gate.outcome.value}"
+
+
+def failure_text(suite: Suite, gate: Gate, command: str) -> str:
+    """The failure message of a gate, for the terminal and JUnit."""
+    versions = ", ".join(f"{name} {suite.versions.get(name)}" for name in ("openvino", "nncf"))
+    lines = [
+        gate_text(gate),
+        f"  reproduce: {command}",
+        f"  {gate.config.precision.value} ran as: {ran_as(suite, gate.config)}",
+        f"  FP32 ran as: {ran_as(suite, fp32_partner(gate.config))}",
+        f"  with {versions} on {suite.host.cpu_brand} ({suite.host.isa.value}, {suite.host.cores} cores)",
+    ]
+    return "\n".join(lines)
+
+
+def ran_as(suite: Suite, config: Config) -> str:
+    """Effective config of a cell: ``i8 100%, 2 streams, 2 threads, 2 requests``; a dash where none was measured."""
+    cell = suite.measured.cells.get(config)
+    if cell is None or not cell.effective:
+        return "not part of the campaign"
+    effective = cell.effective
+    return (
+        f"{describe_shares(effective['mac_shares'])}, {effective['streams']} streams, "
+        f"{effective['threads']} threads, {effective['requests']} requests"
+    )

@@ -1,0 +1,226 @@
+"""The table after the run: every cell with what it really was, its figures, its speed-up and the verdict."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from ovbench.agreement import Agreement
+from ovbench.campaign import Cell
+from ovbench.config import Config, Inputs, Precision
+from ovbench.report.gates import gate_text
+from ovbench.report.numbers import DASH, mebibytes, milliseconds, percent, ratio, significant
+from ovbench.startup import PROCESSES
+from ovbench.stats import MIN_REPLICATES
+from ovbench.suite import Suite
+from ovbench.verdict import Outcome
+
+WIDTH = 100
+ACCURACY_IMAGES_A_SECOND = 100  # plan's guess for one precision on two AVX2 cores
+START_SECONDS = 0.9  # plan's guess for one fresh start on two AVX2 cores
+
+
+def summary_text(suite: Suite, unmatched: Sequence[str], coloured: bool) -> str:
+    """Everything that is printed after a run; 100 columns, escape codes only if ``coloured``."""
+    console, stream = _console(coloured)
+    cells = [cell for cell in suite.measured.cells.values() if cell.measured and suite.measured.samples(cell.config)]
+    if cells:
+        console.print(_cells_table(suite, cells))
+        console.print(_legend(suite), highlight=False)
+    if suite.starts:
+        console.print(_starts_table(suite))
+    if suite.agreements:
+        console.print(_agreements_table(suite))
+    for line in _notes(suite, unmatched):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return stream.getvalue()
+
+
+def _console(coloured: bool) -> tuple[Console, io.StringIO]:
+    stream = io.StringIO()
+    return Console(
+        file=stream,
+        width=WIDTH,
+        force_terminal=coloured,
+        no_color=not coloured,
+        color_system="standard" if coloured else None,
+    ), stream
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+
+
+def _cells_table(suite: Suite, cells: Sequence[Cell]) -> Table:
+    name = suite.source.name if suite.source else suite.settings.model
+    table = _table(f"{name} on {suite.host.cpu_brand}, {suite.host.isa.value}, {suite.host.cores} cores")
+    for heading in ("cell", "ran as"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("p50 ms", "p95", "p99", "FPS"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("over FP32 [95 %]", "top-1", "verdict"):
+        table.add_column(heading, no_wrap=True)
+    for cell in cells:
+        table.add_row(*_cell_row(suite, cell))
+    return table
+
+
+def _cell_row(suite: Suite, cell: Cell) -> tuple[str, ...]:
+    config = cell.config
+    summary = suite.summary(config)
+    assert summary is not None
+    verdict = suite.verdict(config)
+    agreement = suite.agreements.get(config.precision)
+    return (
+        cell_name(config),
+        _ran_as(cell),
+        milliseconds(summary.p50_ns),
+        milliseconds(summary.p95_ns),
+        milliseconds(summary.p99_ns),
+        significant(summary.frames_per_second),
+        ratio(suite.speedup(config)),
+        DASH if agreement is None else f"{100 * agreement.top1.value:.1f}",
+        DASH if verdict is None else verdict.value,
+    )
+
+
+def cell_name(config: Config) -> str:
+    """A config in a table: ``INT8 thr AUTO off``; axes at their default left out."""
+    hint = {"LATENCY": "lat", "THROUGHPUT": "thr", "CUMULATIVE_THROUGHPUT": "cum", "NONE": "none"}[config.hint.value]
+    parts = [config.precision.value, hint, str(config.streams), config.cache.value]
+    parts += [
+        f"{letter}{value}"
+        for letter, value in (("t", config.threads), ("r", config.requests), ("b", config.batch))
+        if value
+    ]
+    if config.inputs is not Inputs.PRESET:
+        parts[-1] = config.inputs.value
+    return " ".join(parts)
+
+
+def _ran_as(cell: Cell) -> str:
+    effective = cell.effective
+    shares = effective.get("mac_shares", {})
+    kernel, share = next(iter(shares.items()), ("?", 0.0))
+    mixed = "" if share > 0.995 else f"{share:.0%}"
+    return f"{kernel}{mixed} {effective['streams']}s {effective['threads']}t {effective['requests']}r"
+
+
+def _legend(suite: Suite) -> str:
+    lanes = suite.measured.lanes
+    text = (
+        f"{lanes} lanes (fresh processes). ran as: kernels by MACs, s streams, t threads, r requests; async rows: "
+        "latency under load. Ratios are taken inside rounds, intervals over lanes."
+    )
+    aliases: dict[Config, list[str]] = {}
+    for cell in suite.measured.cells.values():
+        if cell.alias_of is not None:
+            aliases.setdefault(cell.alias_of, []).append(
+                cell_name(cell.config).removeprefix(f"{cell.config.precision.value} ")
+            )
+    for config, names in aliases.items():
+        text += f"\n{cell_name(config)} stands for {', '.join(names)} too: the same effective config."
+    if 0 < lanes < MIN_REPLICATES:
+        text += f"\nFewer than {MIN_REPLICATES} lanes give no interval: raise --ov-budget."
+    return text
+
+
+def _starts_table(suite: Suite) -> Table:
+    table = _table("Start-up in fresh processes, medians")
+    table.add_column("cell", no_wrap=True)
+    for heading in ("import ms", "read", "compile", "first", "total", "peak MiB"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("no cache / warm [95 %]", no_wrap=True)
+    for config, starts in suite.starts.items():
+        gain = suite.cache_gain(config)
+        table.add_row(
+            f"{config.precision.value} cache {config.cache.value}",
+            *(milliseconds(_middle([getattr(start, name) for start in starts])) for name in
+              ("import_ns", "read_ns", "compile_ns", "first_inference_ns", "total_ns")),
+            mebibytes(_middle([start.peak_resident_bytes for start in starts if start.peak_resident_bytes])),
+            ratio(gain),
+        )  # fmt: skip
+    return table
+
+
+def _middle(values: Sequence[int]) -> float | None:
+    return sorted(values)[len(values) // 2] if values else None
+
+
+def _agreements_table(suite: Suite) -> Table:
+    images = next(iter(suite.agreements.values())).images
+    table = _table(f"Accuracy on {images} images [95 %]")
+    headings = ("precision", "top-1 as FP32", "top-5 overlap", "FP32's 1st in top-5", "right in top-1")
+    for heading in headings:
+        table.add_column(heading, no_wrap=True)
+    for precision, agreement in suite.agreements.items():
+        table.add_row(*_agreement_row(precision, agreement))
+    return table
+
+
+def _agreement_row(precision: Precision, agreement: Agreement) -> tuple[str, ...]:
+    reference = precision is Precision.FP32
+    shown = (agreement.top1, agreement.top5_overlap, agreement.reference_top1_in_top5)
+    return (
+        precision.value,
+        *("(reference)" if reference else percent(each) for each in shown),
+        percent(agreement.label_top1),
+    )
+
+
+def _notes(suite: Suite, unmatched: Sequence[str]) -> list[str]:
+    lines = []
+    outcomes = Counter(gate.outcome for gate in suite.gates)
+    if outcomes:
+        counted = ", ".join(f"{count} {outcome.value}" for outcome, count in outcomes.items())
+        lines.append(f"Gates: {counted}")
+        lines += ["  " + gate_text(gate) for gate in suite.gates if gate.outcome in (Outcome.FAILED, Outcome.UNSURE)]
+    for precision, reason in suite.unsupported.items():
+        lines.append(f"{precision.value}: SKIPPED, {reason}")
+    warnings = dict.fromkeys(cell.proof.warning for cell in suite.measured.cells.values() if cell.proof.warning)
+    lines += [f"warning: {warning}" for warning in warnings]
+    lines += [f"{cell.config.id}: {cell.fault}" for cell in suite.measured.cells.values() if cell.fault]
+    lines += suite.measured.notes
+    lines += [f"no partner to compare with: {name}" for name in unmatched]
+    if suite.saved is not None:
+        lines.append(f"Saved: {suite.saved}")
+    if suite.journal.path.exists():
+        lines.append(f"Every sample: {suite.journal.path}")
+    return lines
+
+
+def plan_text(suite: Suite, starts: Sequence[Config], accuracy: bool) -> str:
+    """What would be measured, and how long it would take."""
+    console, stream = _console(False)
+    table = _table("Plan: nothing is measured")
+    for heading in ("cell", "ran as", "measured"):
+        table.add_column(heading, no_wrap=True)
+    for cell in suite.measured.cells.values():
+        own = "as " + cell_name(cell.alias_of) if cell.alias_of else f"no: {cell.fault}" if cell.fault else "yes"
+        table.add_row(cell.config.id, _ran_as(cell) if cell.effective else DASH, own)
+    console.print(table)
+    plan = suite.plan
+    campaign_s = 0.0 if plan is None else suite.plan_s + plan.total_s
+    starts_s = sum(config.precision in suite.variants for config in starts) * PROCESSES * START_SECONDS
+    evaluated = suite.evaluation()
+    images = len(evaluated) * len(suite.variants) if accuracy and evaluated is not None else 0
+    accuracy_s = images / ACCURACY_IMAGES_A_SECOND
+    if plan is not None:
+        console.print(
+            f"campaign: {plan.lanes} lanes x {len(plan.groups)} group(s) of {max(map(len, plan.groups))} cells, "
+            f"{plan.lane_s:.1f} s each, a round takes {plan.round_s:.2f} s",
+            highlight=False,
+        )
+    console.print(
+        f"estimated time: campaign {campaign_s:.0f} s, start-up {starts_s:.0f} s, accuracy {accuracy_s:.0f} s, "
+        f"together {campaign_s + starts_s + accuracy_s:.0f} s",
+        highlight=False,
+    )
+    for precision, reason in suite.unsupported.items():
+        console.print(f"{precision.value}: SKIPPED, {reason}", highlight=False)
+    return stream.getvalue()

@@ -1,0 +1,132 @@
+"""Rows: a measured cell or its starts as one row of pytest-benchmark, with everything that identifies and explains it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from ovbench.agreement import Agreement
+from ovbench.campaign import Cell
+from ovbench.config import Config, Mode, Precision
+from ovbench.precision import describe_shares
+from ovbench.recording import name_row, record
+from ovbench.startup import Start
+from ovbench.stats import Estimate
+from ovbench.suite import Suite
+
+
+@dataclass(frozen=True)
+class MeasuredCell:
+    """A cell of the campaign with its samples."""
+
+    suite: Suite
+    cell: Cell
+
+    @property
+    def config(self) -> Config:
+        """What was asked for."""
+        return self.cell.config
+
+    def hand_to(self, benchmark: BenchmarkFixture, question: str, **extra: Any) -> None:
+        """Record the cell's samples: seconds per call (sync), or per inference in each window (async)."""
+        summary = self.suite.summary(self.config)
+        name_row(
+            benchmark,
+            question,
+            self.config,
+            {
+                "alias_of": None if self.cell.alias_of is None else self.cell.alias_of.id,
+                "effective": _plain(self.cell),
+                "warning": self.cell.proof.warning,
+                "summary": None if summary is None else asdict(summary),
+                **extra,
+            },
+        )
+        record(benchmark, self._samples_s())
+
+    def _samples_s(self) -> list[float]:
+        blocks = [block for replicate in self.suite.measured.samples(self.config) for block in replicate.blocks]
+        if self.config.mode is Mode.SYNC:
+            return [each / 1e9 for block in blocks for each in block.wall_ns]
+        return [block.cost_ns(Mode.ASYNC) / 1e9 for block in blocks]
+
+    def speedup_over_fp32(self) -> Estimate | None:
+        """From in-round ratios, with an interval over lanes."""
+        return self.suite.speedup(self.config)
+
+    @property
+    def floor(self) -> float | None:
+        """The least speed-up that is asked of this cell."""
+        return self.suite.speedup_floor(self.config)
+
+
+@dataclass(frozen=True)
+class MeasuredStarts:
+    """The fresh starts of one cell."""
+
+    suite: Suite
+    config: Config
+
+    @property
+    def starts(self) -> tuple[Start, ...]:
+        """In the order they ran."""
+        return tuple(self.suite.starts.get(self.config, ()))
+
+    def hand_to(self, benchmark: BenchmarkFixture, question: str) -> None:
+        """Record the time from the model file to the first answer, one sample per process."""
+        name_row(
+            benchmark,
+            question,
+            self.config,
+            {"starts": [asdict(start) for start in self.starts], "cache_gain": as_extra(self.cache_gain)},
+        )
+        record(benchmark, [start.total_ns / 1e9 for start in self.starts])
+
+    @property
+    def cache_gain(self) -> Estimate | None:
+        """Time without a cache over time with a warm one; None for rows that are not warm."""
+        return self.suite.cache_gain(self.config)
+
+
+def as_extra(estimate: Estimate | None) -> dict[str, Any] | None:
+    """An estimate for ``extra_info``."""
+    return None if estimate is None else asdict(estimate)
+
+
+def _plain(cell: Cell) -> dict[str, Any]:
+    return {**cell.effective, "precision": describe_shares(cell.effective.get("mac_shares", {}))}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Accuracy of one precision on the evaluation images, beside FP32's."""
+
+    suite: Suite
+    config: Config
+
+    def name_row(self, benchmark: BenchmarkFixture) -> None:
+        """Give the row its identity; its time is that of classifying all images."""
+        name_row(benchmark, "accuracy", self.config, {})
+
+    def classify(self, precision: Precision, compiled: Any) -> Any:
+        """Logits of all evaluation images, shape (images, classes)."""
+        return self.suite.logits(precision, compiled)
+
+    def agree_with_fp32(self) -> Agreement:
+        """The precision's answers against FP32's; both must have been classified."""
+        return self.suite.agree(self.config.precision)
+
+    @property
+    def min_top1_agreement(self) -> float | None:
+        """Floor of top-1 agreement; FP32 is not held against itself."""
+        return self._unless_reference(self.suite.settings.min_top1_agreement)
+
+    @property
+    def min_top5_overlap(self) -> float | None:
+        """Floor of the mean top-5 overlap."""
+        return self._unless_reference(self.suite.settings.min_top5_overlap)
+
+    def _unless_reference(self, floor: float) -> float | None:
+        return None if self.config.precision is Precision.FP32 else floor

@@ -1,0 +1,365 @@
+"""One session of the suite: what was asked, the model and its variants, the campaign, the starts, and the judged rows."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ovbench import campaign, machine, records, runtime, startup
+from ovbench.agreement import Agreement, measure_agreement
+from ovbench.artifacts import ArtifactCache, default_root
+from ovbench.campaign import Cell, Measurements, Order, Plan
+from ovbench.config import Cache, Config, Mode, Precision, uncached_twin, with_partners
+from ovbench.errors import NothingMeasured, OvbenchError
+from ovbench.images import Scenes, to_input
+from ovbench.lanes import Lane
+from ovbench.machine import Isa
+from ovbench.models import source as sources
+from ovbench.models.names import name_of
+from ovbench.options import Settings, write_settings
+from ovbench.precision import Variant
+from ovbench.samples import Replicate, Summary, summarize
+from ovbench.startup import Start
+from ovbench.stats import Estimate, ratio_estimate
+from ovbench.verdict import Outcome, Verdict, check_floor, compare
+
+SMOKE_IMAGES = 50
+LANE_START_S = 0.5  # process, numpy, openvino and core of a lane; a first guess that the probe's own time replaces
+MEMORY_SHARE = 0.5  # of what is free, for the contestants of one lane (--ov-max-memory)
+
+# Band of a speed-up verdict on a host without a profile: our A/A ratios stay within it (docs/method.md).
+NOISE_BAND = 0.02
+
+# Floors of INT8's speed-up over FP32 on MobileNetV2 by instruction set, about 15 % under the least of OpenVINO's
+# published ratios (docs/method.md names each): AVX2 1.2-2.1, AVX-VNNI 1.9-2.5, AVX512-VNNI 2.6-3.4, AMX 2.5-3.7.
+THROUGHPUT_FLOOR = {Isa.AVX2: 1.1, Isa.AVX_VNNI: 1.5, Isa.AVX512_VNNI: 1.5, Isa.AMX: 1.5}
+LATENCY_FLOOR = 1.0  # published figures give no paired latency
+OTHER_FLOOR = 1.0
+
+Progress = Callable[[str], AbstractContextManager[Callable[[float, str], None]]]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One figure of one cell held against its floor."""
+
+    what: str
+    config: Config
+    estimate: Estimate
+    floor: float
+    outcome: Outcome
+
+
+@dataclass
+class Suite:
+    """Everything one pytest session knows; filled by ``prepare`` and ``measure``, read by fixtures and the report."""
+
+    settings: Settings
+    results: Path
+    progress: Progress
+    smoke: bool = False
+    cache: ArtifactCache = field(default_factory=lambda: ArtifactCache(default_root()))
+    journal: records.Journal = field(init=False)
+    source: sources.Source | None = None
+    order: Order | None = None
+    plan: Plan | None = None
+    plan_s: float = 0.0
+    unsupported: dict[Precision, str] = field(default_factory=dict)
+    variants: dict[Precision, Variant] = field(default_factory=dict)
+    measured: Measurements = field(default_factory=Measurements)
+    starts: dict[Config, list[Start]] = field(default_factory=dict)
+    start_faults: dict[Config, str] = field(default_factory=dict)
+    agreements: dict[Precision, Agreement] = field(default_factory=dict)
+    gates: list[Gate] = field(default_factory=list)
+    host: machine.Machine = field(default_factory=machine.fingerprint)
+    versions: Mapping[str, str | None] = field(default_factory=machine.library_versions)
+    exit_status: int | None = None
+    saved: Path | None = None
+    _logits: dict[Precision, NDArray[np.float32]] = field(default_factory=dict)
+    _cleanup: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _cache_root: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.journal = records.Journal(self.results / (records.new_session_id() + records.SUFFIX))
+
+    # ------------------------------------------------------------------------------------------------- preparing
+
+    def prepare(self, configs: Iterable[Config], precisions: Iterable[Precision]) -> None:
+        """Check everything that can be wrong, get the model and its variants, probe the cells, plan the campaign.
+
+        ``configs`` are the cells to measure (their FP32 partners are added), ``precisions`` those that are needed
+        besides. Raises BadInput; writes nothing but artifacts to the cache.
+        """
+        settings = self.settings
+        records.check_writable(self.results)
+        runtime.check_device(settings.device)
+        with self.progress("Model") as advance:
+            self.source = sources.resolve(
+                settings.model, settings.shape, self.cache, lambda doing, share: advance(share, doing)
+            )
+        wanted = with_partners(configs)
+        needed = dict.fromkeys([*(config.precision for config in wanted), *precisions])
+        for precision in needed:
+            self._get_variant(precision)
+        cells = tuple(config for config in wanted if config.precision in self.variants)
+        self.order = self._order(cells)
+        if not cells:
+            return
+        self._cache_root = self._cleanup.enter_context(campaign.temporary_cache_root())
+        clock = time.monotonic
+        begin = clock()
+        with self.progress("Cells") as advance:
+
+            def on_cell(cell: Cell) -> None:
+                self.measured.cells[cell.config] = cell
+                advance(len(self.measured.cells) / len(cells), cell.config.id)
+
+            self.measured.cells = {}
+            self.measured.cells = campaign.probe(self.order, Lane, self._cache_root, clock, on_cell)
+        self.plan_s = clock() - begin
+        own = [cell for cell in self.measured.cells.values() if cell.measured]
+        if own:
+            left_s = settings.budget - self.plan_s
+            self.plan = campaign.make_plan(own, self.order, left_s, LANE_START_S)
+
+    def _get_variant(self, precision: Precision) -> None:
+        assert self.source is not None
+        reason = runtime.unsupported(precision, self.settings.device)
+        if not reason:
+            try:
+                with self.progress(f"{precision.value} model") as advance:
+                    self.variants[precision] = sources.variant_of(
+                        self.source, precision, self.cache, lambda doing, share: advance(share, doing)
+                    )
+            except OvbenchError as error:
+                if self.source.embedded or precision is not Precision.INT8:
+                    raise
+                reason = str(error)
+        if reason:
+            self.unsupported[precision] = reason
+
+    def _order(self, cells: tuple[Config, ...]) -> Order:
+        settings = self.settings
+        limit = settings.max_memory
+        if limit is None:
+            free = machine.available_memory_bytes()
+            limit = None if free is None else int(free * MEMORY_SHARE)
+        name = name_of(settings.model)
+        return Order(
+            configs=cells,
+            variants={(name, precision.value): variant for precision, variant in self.variants.items()},
+            shape=settings.shape,
+            budget_s=settings.budget,
+            warmup_s=settings.warmup,
+            seed=settings.seed,
+            max_memory_bytes=limit,
+            smoke=self.smoke,
+        )
+
+    # ------------------------------------------------------------------------------------------------- measuring
+
+    def measure(self, starts: Sequence[Config]) -> None:
+        """Run the campaign and then the fresh starts; what is finished stays in self and in the journal if cut off."""
+        self.write_header()
+        try:
+            if self.plan is not None:
+                self._measure_cells(self.plan)
+            runnable = [config for config in starts if config.precision in self.variants]
+            if runnable:
+                self._measure_starts(runnable)
+        finally:
+            self.close()
+
+    def _measure_cells(self, plan: Plan) -> None:
+        assert self.order is not None and self._cache_root is not None
+        rounds = 0
+        clock = time.monotonic
+        begin = clock()
+        with self.progress("Campaign") as advance:
+
+            def on_round() -> None:
+                nonlocal rounds
+                rounds += 1
+                share = min(0.99, (clock() - begin) / max(plan.total_s, 1e-9))
+                advance(share, f"lane {self.measured.lanes} of {plan.lanes * len(plan.groups)}, round {rounds}")
+
+            campaign.measure(
+                self.order, plan, self.measured, Lane, self._cache_root, clock, self._keep_replicate, on_round
+            )
+
+    def _keep_replicate(self, config: Config, replicate: Replicate) -> None:
+        self.journal.write("replicate", **records.replicate_fields(config, replicate))
+
+    def _measure_starts(self, configs: Sequence[Config]) -> None:
+        assert self.order is not None
+        processes = 1 if self.smoke else startup.PROCESSES
+        done = 0
+        with self.progress("Start-up") as advance, campaign.temporary_cache_root() as root:
+
+            def keep(config: Config, start: Start | str) -> None:
+                nonlocal done
+                done += 1
+                if isinstance(start, str):
+                    self.start_faults[config] = start
+                else:
+                    self.starts.setdefault(config, []).append(start)
+                    self.journal.write("start", cell=config.id, config=config.axes, **vars(start))
+                advance(done / (processes * len(configs)), config.id)
+
+            startup.measure_startup(configs, self.order, Lane, root, keep, processes)
+
+    def write_header(self) -> None:
+        """The journal's first lines: the session, and every cell of the campaign."""
+        self.journal.write(
+            "session",
+            settings=write_settings(self.settings),
+            seed=self.settings.seed,
+            smoke=self.smoke,
+            machine=dataclasses.asdict(self.host),
+            fingerprint=self.host.fingerprint_id,
+            versions=dict(self.versions),
+            commit=machine.commit(Path.cwd()),
+        )
+        for cell in self.measured.cells.values():
+            self.journal.write(
+                "cell",
+                cell=cell.config.id,
+                config=cell.config.axes,
+                effective=dict(cell.effective),
+                alias_of=None if cell.alias_of is None else cell.alias_of.id,
+                digest=cell.digest,
+                fault=cell.fault,
+                warning=cell.proof.warning,
+            )
+
+    def write_bench(self, nodeid: str, fullname: str, outcome: str, config: Config, reason: str) -> None:
+        """One line for a finished bench."""
+        cell = self.measured.cells.get(config)
+        summary = self.summary(config)
+        self.journal.write(
+            "bench",
+            nodeid=nodeid,
+            fullname=fullname,
+            outcome=outcome,
+            reason=reason,
+            config=config.axes,
+            effective={} if cell is None else dict(cell.effective),
+            alias_of=None if cell is None or cell.alias_of is None else cell.alias_of.id,
+            summary=None if summary is None else dataclasses.asdict(summary),
+        )
+
+    def finish(self, exit_status: int) -> None:
+        """The journal's last line, and no temporary folder left."""
+        self.exit_status = exit_status
+        self.close()
+        if self.journal.path.exists():
+            self.journal.write("end", exit_status=exit_status, notes=self.measured.notes)
+
+    def close(self) -> None:
+        """Remove the session's model caches."""
+        self._cleanup.close()
+
+    # --------------------------------------------------------------------------------------------------- reading
+
+    def why_not(self, config: Config) -> str:
+        """Why a cell is skipped, "" if it is not."""
+        return self.unsupported.get(config.precision, "")
+
+    def summary(self, config: Config) -> Summary | None:
+        """Figures of a cell so far."""
+        if config not in self.measured.cells:
+            return None
+        return summarize(self.measured.samples(config), config.batch or 1)
+
+    def speedup(self, config: Config) -> Estimate | None:
+        """Speed-up over FP32 with its interval; None for FP32 itself and where nothing was measured."""
+        if config.precision is Precision.FP32 or config not in self.measured.cells:
+            return None
+        logs = self.measured.log_speedups(config)
+        return ratio_estimate(logs) if logs else None
+
+    def verdict(self, config: Config) -> Verdict | None:
+        """FASTER, SLOWER, SAME or UNSURE against FP32."""
+        speedup = self.speedup(config)
+        return None if speedup is None else compare(inverse(speedup), NOISE_BAND)
+
+    def speedup_floor(self, config: Config) -> float | None:
+        """The floor that a cell's speed-up is held to; None for cells that have none."""
+        if config.precision is not Precision.INT8:
+            return None
+        if self.settings.min_speedup is not None:
+            return self.settings.min_speedup
+        if self.source is None or not self.source.embedded:
+            return OTHER_FLOOR
+        return LATENCY_FLOOR if config.mode is Mode.SYNC else THROUGHPUT_FLOOR.get(self.host.isa, OTHER_FLOOR)
+
+    def hold(self, what: str, config: Config, estimate: Estimate, floor: float) -> Gate:
+        """Judge a figure against its floor and remember it for the report; in a smoke run nothing is evidence."""
+        outcome = Outcome.SKIPPED if self.smoke else check_floor(estimate, floor)
+        gate = Gate(what, config, estimate, floor, outcome)
+        self.gates.append(gate)
+        return gate
+
+    # -------------------------------------------------------------------------------------------------- accuracy
+
+    def compile(self, config: Config, path: Path, cache_dir: Path | None) -> Any:
+        """An ``ov.CompiledModel`` of a cell in this process."""
+        return runtime.compile_cell(path, config, self.settings.shape, cache_dir)
+
+    def evaluation(self) -> Scenes | Any | None:
+        """The labelled images that accuracy is measured on; None where none fit."""
+        assert self.source is not None
+        images = self.source.evaluation
+        return replace(images, count=SMOKE_IMAGES) if self.smoke and isinstance(images, Scenes) else images
+
+    def logits(self, precision: Precision, compiled: Any) -> NDArray[np.float32]:
+        """Outputs of a compiled model on every evaluation image, shape (images, classes); computed once a session."""
+        if precision not in self._logits:
+            images = self.evaluation()
+            if images is None:
+                raise NothingMeasured(f"no evaluation images for {self.settings.model}")
+            with self.progress(f"Accuracy {precision.value}") as advance:
+                self._logits[precision] = runtime.classify(
+                    compiled, images, to_input, lambda done: advance(done / len(images), "")
+                )
+        return self._logits[precision]
+
+    def agree(self, precision: Precision) -> Agreement:
+        """Judge a precision's logits against FP32's on the evaluation images, and keep the answer for the report."""
+        images = self.evaluation()
+        assert images is not None
+        labels = [images.label(index) for index in range(len(images))]
+        known = None if any(label is None for label in labels) else np.array(labels)
+        self.agreements[precision] = measure_agreement(self._logits[precision], self._logits[Precision.FP32], known)
+        return self.agreements[precision]
+
+    def start_fault(self, config: Config) -> str:
+        """Why the starts of a cell are no evidence, "" if they are: one failed, or the warm cache proved nothing."""
+        if config in self.start_faults:
+            return self.start_faults[config]
+        if config.cache is not Cache.WARM:
+            return ""
+        return startup.cache_fault(self.starts.get(uncached_twin(config), []), self.starts.get(config, []))
+
+    def cache_gain(self, config: Config) -> Estimate | None:
+        """Time to the first answer without a cache / with a warm one, paired by round."""
+        if config.cache is not Cache.WARM:
+            return None
+        logs = startup.log_cache_gains(self.starts.get(uncached_twin(config), []), self.starts.get(config, []))
+        return ratio_estimate(logs) if logs else None
+
+
+def inverse(estimate: Estimate) -> Estimate:
+    """The estimate of 1/x: a speed-up as a ratio of times, and back."""
+    if estimate.low is None or estimate.high is None:
+        return Estimate(1 / estimate.value, None, None, estimate.count)
+    return Estimate(1 / estimate.value, 1 / estimate.high, 1 / estimate.low, estimate.count)
