@@ -138,7 +138,7 @@ def probe(
     open_lane: OpenLane,
     cache_root: Path,
     clock: Clock = time.monotonic,
-    on_cell: Callable[[Cell], None] = lambda cell: None,
+    on_cell: Callable[[Cell], None] = lambda _cell: None,
 ) -> dict[Config, Cell]:
     """Open every cell once in one lane, read back what it is, and find the aliases. Nothing here is a result.
 
@@ -310,7 +310,7 @@ def measure(
     open_lane: OpenLane,
     cache_root: Path,
     clock: Clock = time.monotonic,
-    on_replicate: Callable[[Config, Replicate], None] = lambda config, replicate: None,
+    on_replicate: Callable[[Config, Replicate], None] = lambda _config, _replicate: None,
     on_round: Callable[[], None] = lambda: None,
 ) -> None:
     """Run the plan. Finished replicates go ``into`` the measurements and to ``on_replicate`` as each lane ends.
@@ -330,7 +330,7 @@ def measure(
         try:
             lane = open_lane()
             with contextlib.closing(lane):
-                _measure_lane(order, plan, group, lane, number, lane_end, cache_root, clock, blocks, on_round)
+                _measure_lane(order, group, lane, number, lane_end, cache_root, clock, blocks, on_round)
         except LaneError as death:
             deaths += 1
             if deaths >= MAX_DEATHS:
@@ -349,7 +349,6 @@ def measure(
 
 def _measure_lane(
     order: Order,
-    plan: Plan,
     group: Sequence[Config],
     lane: Askable,
     number: int,
@@ -372,7 +371,7 @@ def _measure_lane(
     spent: list[float] = []
     last = clock()
 
-    def enough(rounds: int) -> bool:
+    def enough(_rounds: int) -> bool:
         nonlocal last
         spent.append(clock() - last)
         last = clock()

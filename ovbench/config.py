@@ -182,7 +182,7 @@ def of_mode(configs: Sequence[Config], mode: Mode) -> tuple[Config, ...]:
 
 
 def one_per_precision(matrix: Matrix) -> tuple[Config, ...]:
-    """One cell for each model, device and precision: what accuracy is measured on (speed axes do not change outputs)."""
+    """One cell for each model, device and precision, for accuracy: the speed axes do not change outputs."""
     return tuple(
         Config(model, device, precision, Hint.THROUGHPUT, AUTO)
         for model, device, precision in itertools.product(matrix.models, matrix.devices, matrix.precisions)

@@ -280,7 +280,7 @@ def _newest_saved(config: pytest.Config) -> Path | None:
     return files[-1] if files else None
 
 
-def pytest_benchmark_update_json(config: pytest.Config, benchmarks: Any, output_json: dict[str, Any]) -> None:
+def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
     """Store only rows that passed, and whether the session did."""
     suite = config.stash.get(SUITE, None)
     if suite is None:

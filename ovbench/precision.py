@@ -1,4 +1,4 @@
-"""Precision variants: which file and which properties make a model run in FP32, BF16 or INT8, and the proof that it did."""
+"""Precision variants: the file and the properties that make a model run in FP32, BF16 or INT8, and the proof of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows: a measured cell or its starts as one row of pytest-benchmark, with everything that identifies and explains it."""
+"""Rows: a measured cell, or its starts, as one row of pytest-benchmark, identified and explained."""
 
 from __future__ import annotations
 

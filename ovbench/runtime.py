@@ -1,11 +1,11 @@
-"""What the package asks of OpenVINO in its own process: devices, models, a compiled cell, logits. Compiles through ``worker``."""
+"""What the package asks of OpenVINO in its own process, through ``worker``: devices, models, a compiled cell, logits."""
 
 from __future__ import annotations
 
 import functools
-import queue
-import threading
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -97,50 +97,30 @@ def image_side(model: Any) -> int | None:
 
 
 def classify(
-    compiled: Any, images: ImageSet, to_input: ToInput, on_image: Callable[[int], None] = lambda done: None
+    compiled: Any, images: ImageSet, to_input: ToInput, on_image: Callable[[int], None] = lambda _done: None
 ) -> NDArray[np.float32]:
     """Logits of every image, shape (images, classes), in order.
 
     Images are made ready in a thread of their own, at most AHEAD of inference; requests run asynchronously.
     """
     openvino = worker.import_openvino()
-    ready: queue.Queue[tuple[int, NDArray[Any]] | BaseException | None] = queue.Queue(AHEAD)
-    stop = threading.Event()
-
-    def put(item: tuple[int, NDArray[Any]] | BaseException | None) -> None:
-        while not stop.is_set():
-            try:
-                return ready.put(item, timeout=0.2)
-            except queue.Full:
-                continue
-
-    def prepare() -> None:
-        try:
-            for index in range(len(images)):
-                if stop.is_set():
-                    return
-                put((index, to_input(images.image(index))))
-            put(None)
-        except BaseException as error:  # handed to the caller, who raises it
-            put(error)
-
-    logits: list[NDArray[np.float32] | None] = [None] * len(images)
+    logits: dict[int, NDArray[np.float32]] = {}
 
     def keep(request: Any, index: int) -> None:
         logits[index] = np.array(request.get_output_tensor(0).data, dtype=np.float32).reshape(-1)
 
     requests = openvino.AsyncInferQueue(compiled)
     requests.set_callback(keep)
-    thread = threading.Thread(target=prepare, name="ovbench-images", daemon=True)
-    thread.start()
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            requests.start_async({0: item[1]}, item[0])
-            on_image(item[0] + 1)
+    with ThreadPoolExecutor(1, thread_name_prefix="ovbench-images") as thread:
+        ahead: deque[Future[NDArray[Any]]] = deque()
+        for index in range(len(images)):
+            while len(ahead) < AHEAD and index + len(ahead) < len(images):
+                ahead.append(thread.submit(_prepare, images, index + len(ahead), to_input))
+            requests.start_async({0: ahead.popleft().result()}, index)
+            on_image(index + 1)
         requests.wait_all()
-    finally:
-        stop.set()
-        thread.join()
-    return np.stack([each for each in logits if each is not None])
+    return np.stack([logits[index] for index in range(len(images))])
+
+
+def _prepare(images: ImageSet, index: int, to_input: ToInput) -> NDArray[Any]:
+    return to_input(images.image(index))

@@ -1,4 +1,4 @@
-"""One session of the suite: what was asked, the model and its variants, the campaign, the starts, and the judged rows."""
+"""One session of the suite: what was asked, the model and its variants, the campaign, the starts, the judged rows."""
 
 from __future__ import annotations
 
@@ -180,7 +180,8 @@ class Suite:
             self.close()
 
     def _measure_cells(self, plan: Plan) -> None:
-        assert self.order is not None and self._cache_root is not None
+        assert self.order is not None
+        assert self._cache_root is not None
         rounds = 0
         clock = time.monotonic
         begin = clock()

@@ -100,7 +100,7 @@ def _product(numbers: list[int]) -> int:
 def kernel_precision(primitive_type: str) -> str:
     """The arithmetic that a kernel's name ends in: f32, bf16, f16, i8; all else is "unknown".
 
-    ``runtimePrecision`` lies for compressed weights, ``primitiveType`` ("brgconv_avx2_1x1_f32", "jit_avx2_I8") does not.
+    ``runtimePrecision`` lies for compressed weights, ``primitiveType`` ("jit_avx2_I8") does not.
     """
     name, _, suffix = primitive_type.rpartition("_")
     suffix = suffix.lower()
@@ -159,7 +159,7 @@ def _read(compiled: Any, name: str) -> Any:
 
 
 def make_inputs(model: Any, seed: int) -> list[Any]:
-    """One C-contiguous array per input, of its shape and type: floats in [0, 1), bytes in [0, 255], other integers 0 or 1."""
+    """One C-contiguous array per input, of its shape and type: floats in [0, 1), bytes 0 to 255, other integers 0 or 1."""
     import numpy as np
 
     rng = np.random.default_rng(seed)
@@ -208,7 +208,7 @@ class Contestant:
         self.first_inference_ns = time.perf_counter_ns() - start
 
     def run_block(self, duration_ns: int) -> dict[str, Any]:
-        """Run for ``duration_ns`` and a little more; the first inference, fill and drain are left out of the samples."""
+        """Run for ``duration_ns`` and a little more; first inference, fill and drain are left out of the samples."""
         gc.collect()
         gc.disable()
         try:
@@ -221,7 +221,7 @@ class Contestant:
         infer = request.infer
         wall, latency = array("q"), array("q")
         clock = time.perf_counter_ns
-        copied = {index: values for index, values in enumerate(self.arrays)} if self.copies_inputs else None
+        copied = dict(enumerate(self.arrays)) if self.copies_inputs else None
         infer(copied, share_outputs=True)
         begin = clock()
         end = begin + duration_ns
@@ -271,7 +271,7 @@ class Contestant:
     def output_digest(self) -> str:
         """SHA-256 over the outputs of one inference on the preset inputs: equal digests are bit-equal outputs."""
         request = self.requests[0]
-        request.infer({index: values for index, values in enumerate(self.arrays)})
+        request.infer(dict(enumerate(self.arrays)))
         return digest_outputs(self.compiled, request)
 
 
@@ -324,7 +324,7 @@ class Worker:
             os.close(sink)
         return {"pid": os.getpid(), "python": sys.version.split()[0], "executable": sys.executable}
 
-    def import_library(self, order: dict[str, Any]) -> dict[str, Any]:
+    def import_library(self, _order: dict[str, Any]) -> dict[str, Any]:
         """Import openvino (numpy first, apart) and make the core."""
         import numpy  # noqa: F401  (its import is not OpenVINO's time)
 
@@ -375,7 +375,7 @@ class Worker:
         ready = clock()
         arrays = make_inputs(model, int(order["seed"]))
         request = compiled.create_infer_request()
-        inputs = {index: values for index, values in enumerate(arrays)}
+        inputs = dict(enumerate(arrays))
         before = clock()
         request.infer(inputs)
         first = clock() - before
@@ -397,7 +397,7 @@ def _resident_bytes() -> int | None:
 def _status_bytes(field: str) -> int | None:
     """A field of /proc/self/status in bytes; None where there is no /proc. (ru_maxrss inherits the parent's peak.)"""
     try:
-        with open("/proc/self/status") as lines:
+        with open("/proc/self/status") as lines:  # noqa: PTH123  (pathlib is an import more in every lane)
             for line in lines:
                 if line.startswith(field + ":"):
                     return int(line.split()[1]) * 1024

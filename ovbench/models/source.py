@@ -1,4 +1,4 @@
-"""Where a model comes from: the embedded one or a file; and its precision variants, built once and cached by content."""
+"""Where a model comes from, the embedded one or a file, and its precision variants, cached by content."""
 
 from __future__ import annotations
 

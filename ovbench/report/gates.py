@@ -1,4 +1,4 @@
-"""What a gate says when it fails: the figure, the floor, how to see it again, and what differs between the two sides."""
+"""What a failed gate says: the figure, the floor, how to see it again, and what differs between the two sides."""
 
 from __future__ import annotations
 
