@@ -1,0 +1,1 @@
+"""The models that are benchmarked: where they come from, and the one ovbench builds itself."""
