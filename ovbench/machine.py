@@ -109,6 +109,8 @@ class Contention:
     """Periods in which the quota of our cgroup, or of one above it, ran out."""
     throttled_us: int | None
     """Time our cgroup, or one above it, was stopped for its quota, microseconds."""
+    busy_s: float | None = None
+    """Time all cores were not idle, summed over cores, whoever ran: our own work is in it."""
 
 
 def fingerprint(
@@ -217,6 +219,7 @@ def read_contention(root: Path = ROOT) -> Contention:
         pressure_us=_pressure_us(root),
         throttled_periods=throttled_periods,
         throttled_us=throttled_us,
+        busy_s=_busy_s(root),
     )
 
 
@@ -227,6 +230,7 @@ def difference(before: Contention, after: Contention) -> Contention:
         pressure_us=_growth(before.pressure_us, after.pressure_us),
         throttled_periods=_growth(before.throttled_periods, after.throttled_periods),
         throttled_us=_growth(before.throttled_us, after.throttled_us),
+        busy_s=None if before.busy_s is None or after.busy_s is None else after.busy_s - before.busy_s,
     )
 
 
@@ -346,12 +350,24 @@ def _cgroup_folders(root: Path, controller: str) -> Iterator[Path]:
 
 
 def _steal_s(root: Path) -> float | None:
+    ticks = _cpu_ticks(root)
+    return ticks[7] / USER_HZ if ticks and len(ticks) > 7 else None
+
+
+def _busy_s(root: Path) -> float | None:
+    """User, nice, system, irq and softirq time of all cores; idle, waiting for disks and stolen time left out."""
+    ticks = _cpu_ticks(root)
+    return sum(ticks[place] for place in (0, 1, 2, 5, 6)) / USER_HZ if ticks and len(ticks) > 6 else None
+
+
+def _cpu_ticks(root: Path) -> list[int]:
+    """The first line of /proc/stat: user nice system idle iowait irq softirq steal ...; empty if it cannot be read."""
     for line in (_read(root / "proc/stat") or "").splitlines():
         words = line.split()
-        if words and words[0] == "cpu" and len(words) > 8:
-            ticks = _whole(words[8])
-            return None if ticks is None else ticks / USER_HZ
-    return None
+        if words and words[0] == "cpu":
+            ticks = [_whole(word) for word in words[1:]]
+            return [] if None in ticks else [tick for tick in ticks if tick is not None]
+    return []
 
 
 def _pressure_us(root: Path) -> int | None:

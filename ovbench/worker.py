@@ -159,7 +159,7 @@ def _read(compiled: Any, name: str) -> Any:
 
 
 def make_inputs(model: Any, seed: int) -> list[Any]:
-    """One C-contiguous array per input, of its shape and type: floats in [0, 1), bytes 0 to 255, other integers 0 or 1."""
+    """One C-contiguous array per input, of its shape and type: floats in [0, 1), bytes 0-255, other integers 0 or 1."""
     import numpy as np
 
     rng = np.random.default_rng(seed)
@@ -186,8 +186,17 @@ class Contestant:
 
     def __init__(self, core: Any, order: dict[str, Any]) -> None:
         openvino = import_openvino()
+        clock = time.perf_counter_ns
+        start = clock()
         model = read_model(core, order["model"], order.get("shape"), int(order.get("batch") or 0))
+        read = clock()
         self.compiled = compile_model(core, model, order["device"], order["properties"])
+        self.compile_ns = clock() - read
+        self.read_ns = read - start
+        self.signature = [
+            [port.get_any_name() if port.get_names() else "", list(port.get_shape()), str(port.get_element_type())]
+            for port in model.inputs
+        ]
         self.effective = effective_config(model, self.compiled)
         self.asynchronous = order["mode"] == "async"
         self.copies_inputs = order.get("inputs") == "copied"
@@ -211,10 +220,14 @@ class Contestant:
         """Run for ``duration_ns`` and a little more; first inference, fill and drain are left out of the samples."""
         gc.collect()
         gc.disable()
+        switches, spent = _involuntary_switches(), time.process_time_ns()
         try:
-            return self._pipeline(duration_ns) if self.asynchronous else self._one_by_one(duration_ns)
+            block = self._pipeline(duration_ns) if self.asynchronous else self._one_by_one(duration_ns)
         finally:
             gc.enable()
+        block["cpu_ns"] = time.process_time_ns() - spent
+        block["involuntary_switches"] = None if switches is None else (_involuntary_switches() or 0) - switches
+        return block
 
     def _one_by_one(self, duration_ns: int) -> dict[str, Any]:
         request = self.requests[0]
@@ -268,6 +281,19 @@ class Contestant:
         self.queue.wait_all()
         return {"wall_ns": _pack(wall), "latency_ns": _pack(latency), "window_ns": last - begin}
 
+    def outputs(self, inputs: list[bytes]) -> list[dict[str, Any]]:
+        """One inference on these inputs, C-order bytes of each: every output as shape and float32 bytes."""
+        import numpy as np
+
+        arrays = {
+            index: np.frombuffer(data, values.dtype).reshape(values.shape)
+            for index, (data, values) in enumerate(zip(inputs, self.arrays))  # noqa: B905  (lanes may be Python 3.9)
+        }
+        request = self.requests[0]
+        request.infer(arrays)
+        found = [request.get_output_tensor(index).data for index in range(len(self.compiled.outputs))]
+        return [{"shape": list(each.shape), "data": each.astype("<f4").tobytes()} for each in found]
+
     def output_digest(self) -> str:
         """SHA-256 over the outputs of one inference on the preset inputs: equal digests are bit-equal outputs."""
         request = self.requests[0]
@@ -310,6 +336,8 @@ class Worker:
             "open": self.open,
             "block": self.block,
             "digest": self.digest,
+            "outputs": self.outputs,
+            "usage": self.usage,
             "startup": self.startup,
             "close": self.close,
         }[order["do"]](order)
@@ -345,6 +373,9 @@ class Worker:
         grown = None if before is None or after is None else max(0, after - before)
         return {
             "effective": contestant.effective,
+            "signature": contestant.signature,
+            "read_ns": contestant.read_ns,
+            "compile_ns": contestant.compile_ns,
             "first_inference_ns": contestant.first_inference_ns,
             "memory_bytes": grown,
             "resident_bytes": after,
@@ -357,6 +388,14 @@ class Worker:
     def digest(self, order: dict[str, Any]) -> dict[str, Any]:
         """Hash of an open contestant's outputs."""
         return {"digest": self.contestants[order["key"]].output_digest()}
+
+    def outputs(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Outputs of an open contestant for the given inputs."""
+        return {"outputs": self.contestants[order["key"]].outputs(order["inputs"])}
+
+    def usage(self, _order: dict[str, Any]) -> dict[str, Any]:
+        """CPU time and peak memory of this process so far."""
+        return {"cpu_ns": time.process_time_ns(), "peak_resident_bytes": _status_bytes("VmHWM")}
 
     def close(self, order: dict[str, Any]) -> dict[str, Any]:
         """Close one contestant."""
@@ -388,6 +427,15 @@ class Worker:
             "loaded_from_cache": bool(_read(compiled, "LOADED_FROM_CACHE")),
             "digest": digest_outputs(compiled, request),
         }
+
+
+def _involuntary_switches() -> int | None:
+    """How often the kernel took a core from one of our threads; None where it does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
 def _resident_bytes() -> int | None:

@@ -147,6 +147,7 @@ def test_fingerprint_of_an_unknown_system_names_what_it_cannot_read(tmp_path: Pa
         "memory_total_bytes",
         "steal_s",
         "pressure_us",
+        "busy_s",
         "throttled_periods",
         "throttled_us",
     }
@@ -349,7 +350,7 @@ def test_contention_under_cgroup_v2(tmp_path: Path) -> None:
         "sys/fs/cgroup/job/cpu.stat": "usage_usec 77\nnr_periods 9\nnr_throttled 3\nthrottled_usec 4500\n",
         "sys/fs/cgroup/cpu.stat": "usage_usec 99\n",
     }
-    assert read_contention(grow(tmp_path, files)) == Contention(24.72, 10441083, 3, 4500)
+    assert read_contention(grow(tmp_path, files)) == Contention(24.72, 10441083, 3, 4500, busy_s=319.4)
 
 
 def test_contention_under_cgroup_v1_adds_the_levels(tmp_path: Path) -> None:
