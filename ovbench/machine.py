@@ -113,9 +113,7 @@ class Contention:
     """Time all cores were not idle, summed over cores, whoever ran: our own work is in it."""
 
 
-def fingerprint(
-    root: Path = ROOT, ask_elsewhere: Callable[[], Mapping[str, object]] | None = None
-) -> Machine:
+def fingerprint(root: Path = ROOT, ask_elsewhere: Callable[[], Mapping[str, object]] | None = None) -> Machine:
     """Say what this machine is.
 
     ``ask_elsewhere`` answers as ``cpuinfo.get_cpu_info`` does, and is called (about 0.2 s) only where
@@ -256,9 +254,7 @@ def commit(folder: Path) -> str | None:
     return answer.stdout.strip() or None
 
 
-def _cpu(
-    root: Path, ask_elsewhere: Callable[[], Mapping[str, object]]
-) -> tuple[str | None, str | None, set[str]]:
+def _cpu(root: Path, ask_elsewhere: Callable[[], Mapping[str, object]]) -> tuple[str | None, str | None, set[str]]:
     """Brand, model and flags of the first CPU; all CPUs are taken to be alike."""
     text = _read(root / "proc/cpuinfo")
     if text is not None:

@@ -281,20 +281,12 @@ def test_available_memory_is_unknown_without_meminfo(tmp_path: Path) -> None:
 def process(pid: int, pss_kib: int | None, children: str = "") -> dict[str, str]:
     files = {f"proc/{pid}/task/{pid}/children": children}
     if pss_kib is not None:
-        files[f"proc/{pid}/smaps_rollup"] = (
-            f"00-ff ---p 0 [rollup]\nRss: 999 kB\nPss: {pss_kib} kB\nPss_Anon: 7 kB\n"
-        )
+        files[f"proc/{pid}/smaps_rollup"] = f"00-ff ---p 0 [rollup]\nRss: 999 kB\nPss: {pss_kib} kB\nPss_Anon: 7 kB\n"
     return files
 
 
 def test_tree_counts_children_of_every_thread_and_grandchildren(tmp_path: Path) -> None:
-    files = (
-        process(1, 9000)
-        | process(10, 1, "11 ")
-        | process(11, 20, "12 ")
-        | process(12, 300)
-        | process(13, 4000)
-    )
+    files = process(1, 9000) | process(10, 1, "11 ") | process(11, 20, "12 ") | process(12, 300) | process(13, 4000)
     files["proc/10/task/15/children"] = "13 "
     assert tree_pss_bytes(10, grow(tmp_path, files)) == 4321 * 1024
 
@@ -315,9 +307,7 @@ def test_tree_is_unknown_rather_than_too_small(tmp_path: Path) -> None:
 
 
 def test_peak_is_the_high_water_mark(tmp_path: Path) -> None:
-    root = grow(
-        tmp_path, {"proc/self/status": "Name:\tpython\nVmPeak:\t9 kB\nVmHWM:\t  512 kB\nVmRSS:\t1 kB\n"}
-    )
+    root = grow(tmp_path, {"proc/self/status": "Name:\tpython\nVmPeak:\t9 kB\nVmHWM:\t  512 kB\nVmRSS:\t1 kB\n"})
     assert own_peak_rss_bytes(root) == 512 * 1024
     assert own_peak_rss_bytes(tmp_path / "elsewhere") is None
 
@@ -337,9 +327,7 @@ def test_real_proc_is_understood() -> None:
 
 
 STAT = "cpu  26841 0 4997 171518 279 0 102 2472 0 0\ncpu0 1 2 3 4 5 6 7 8 9 10\n"
-PRESSURE = (
-    "some avg10=1.72 avg60=1.02 avg300=0.68 total=10441083\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=5\n"
-)
+PRESSURE = "some avg10=1.72 avg60=1.02 avg300=0.68 total=10441083\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=5\n"
 
 
 def test_contention_under_cgroup_v2(tmp_path: Path) -> None:
@@ -362,9 +350,7 @@ def test_contention_under_cgroup_v1_adds_the_levels(tmp_path: Path) -> None:
     assert read_contention(grow(tmp_path, files)) == Contention(None, None, 4, 5000)
 
 
-@pytest.mark.parametrize(
-    "stat", ["", "cpu\n", "cpu 1 2 3\n", "cpu 1 2 3 4 5 6 7 x\n", "intr 1 2 3 4 5 6 7 8 9\n"]
-)
+@pytest.mark.parametrize("stat", ["", "cpu\n", "cpu 1 2 3\n", "cpu 1 2 3 4 5 6 7 x\n", "intr 1 2 3 4 5 6 7 8 9\n"])
 def test_odd_stat_is_unknown(tmp_path: Path, stat: str) -> None:
     assert read_contention(grow(tmp_path, {"proc/stat": stat})).steal_s is None
 
