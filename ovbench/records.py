@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ovbench.config import Config
+from ovbench.config import Config, Mode
 from ovbench.errors import NotWritable
-from ovbench.samples import Replicate
+from ovbench.samples import Block, Replicate
 
 FORMAT = 1
 SUFFIX = ".jsonl"
@@ -50,16 +50,27 @@ def replicate_fields(config: Config, replicate: Replicate) -> dict[str, Any]:
         "config": config.axes,
         "lane": replicate.lane,
         "mode": replicate.mode.value,
-        "blocks": [
-            {
-                "round": block.round,
-                "wall_ns": list(block.wall_ns),
-                "latency_ns": list(block.latency_ns),
-                "window_ns": block.window_ns,
-            }
-            for block in replicate.blocks
-        ],
+        "blocks": [block_fields(block) for block in replicate.blocks],
     }
+
+
+def block_fields(block: Block) -> dict[str, Any]:
+    """One block with every sample."""
+    return {
+        "round": block.round,
+        "wall_ns": list(block.wall_ns),
+        "latency_ns": list(block.latency_ns),
+        "window_ns": block.window_ns,
+    }
+
+
+def replicate_from_fields(fields: Mapping[str, Any]) -> tuple[Config, Replicate]:
+    """The inverse of ``replicate_fields``, from a line of kind ``replicate``."""
+    blocks = tuple(
+        Block(each["round"], tuple(each["wall_ns"]), tuple(each["latency_ns"]), each["window_ns"])
+        for each in fields["blocks"]
+    )
+    return Config.from_axes(fields["config"]), Replicate(fields["lane"], Mode(fields["mode"]), blocks)
 
 
 def read_journal(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -73,14 +84,14 @@ def read_journal(path: Path) -> Iterator[Mapping[str, Any]]:
 
 def check_writable(folder: Path) -> None:
     """Raise NotWritable unless a file can be made in ``folder`` (which is made if missing); leaves nothing behind."""
-    made = not folder.exists()
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     probe = folder / f".ovbench-{secrets.token_hex(4)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
-        if made:
-            folder.rmdir()
+        for each in made:
+            each.rmdir()
     except OSError as error:
         raise NotWritable(
             f"cannot write to {folder}: {error.strerror}: make it writable, or name another with -o ov_results=DIR"
