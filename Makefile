@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help bench test smoke check format wheel clean
+.PHONY: help bench test smoke repeat check format wheel clean
 
 help: ## what can be made (this text)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,9 @@ test: $(INSTALLED) ## ovbench's own tests
 
 smoke: $(INSTALLED) ## run every bench once, measure nothing
 	$(BIN)/python -m pytest benches --benchmark-disable $(ARGS)
+
+repeat: $(INSTALLED) ## the main job ten times: do its intervals hold (ARGS=--quick: three short runs)
+	$(BIN)/python -m ovbench.experiments.repeat $(ARGS)
 
 check: $(INSTALLED) ## format, lint, types (mypy strict), import contracts
 	$(BIN)/ruff format --check
