@@ -42,9 +42,7 @@ def measure_agreement(
     """
     ours, theirs = np.asarray(candidate), np.asarray(reference)
     if ours.ndim != 2 or ours.shape != theirs.shape:
-        raise ValueError(
-            f"logits of shapes {ours.shape} and {theirs.shape} do not pair up: give two of (n, classes)"
-        )
+        raise ValueError(f"logits of shapes {ours.shape} and {theirs.shape} do not pair up: give two of (n, classes)")
     images = ours.shape[0]
     if images == 0 or ours.shape[1] == 0:
         raise NothingMeasured(f"agreement of logits of shape {ours.shape}: classify at least one image")
@@ -90,7 +88,5 @@ def _share(hits: npt.NDArray[np.bool_]) -> Estimate:
 def _checked_labels(labels: npt.ArrayLike, images: int) -> npt.NDArray[np.intp]:
     known = np.asarray(labels)
     if known.shape != (images,) or (known < 0).any():
-        raise ValueError(
-            f"labels of shape {known.shape} do not fit {images} images: give one class number >= 0 each"
-        )
+        raise ValueError(f"labels of shape {known.shape} do not fit {images} images: give one class number >= 0 each")
     return known.astype(np.intp)

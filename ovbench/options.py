@@ -50,7 +50,8 @@ class Option:
         try:
             return self.parse(text.strip())
         except ValueError as error:
-            raise BadOption(f"{self.flag} {text}: {error}") from None
+            shown = text if text and text.isprintable() else repr(text)
+            raise BadOption(f"{self.flag} {shown}: {error}") from None
 
 
 def _listed(parse_one: Callable[[str], E]) -> Callable[[str], tuple[E, ...]]:
@@ -109,23 +110,27 @@ def _number(minimum: float, maximum: float, remedy: str) -> Callable[[str], floa
 
 
 UNITS_S = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+MAX_SECONDS = 7 * 24 * 3600.0  # nobody waits longer; beyond it a typing error is likelier
+MAX_DIMENSION = 2**31 - 1  # of a tensor's shape; more overflows OpenVINO's own arithmetic
 UNITS_BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
 def _seconds(text: str) -> float:
-    match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*(ms|s|m|min|h|)", text)
-    if not match:
-        raise ValueError("give a duration such as 40s, 90, 500ms or 2m")
-    return float(match[1]) * UNITS_S[match[2]]
+    match = re.fullmatch(r"((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(ms|s|m|min|h|)", text)
+    seconds = float(match[1]) * UNITS_S[match[2]] if match else math.inf
+    if seconds > MAX_SECONDS:
+        raise ValueError("give a duration such as 40s, 90, 500ms or 2m, of at most a week")
+    return seconds
 
 
 def _bytes(text: str) -> int | None:
     if not text:
         return None
     match = re.fullmatch(r"(\d+\.?\d*)\s*([A-Za-z]*)", text)
-    if not match or match[2].upper() not in UNITS_BYTES or float(match[1]) == 0:
+    size = float(match[1]) * UNITS_BYTES.get(match[2].upper(), 0) if match else 0.0
+    if not 1 <= size < math.inf:
         raise ValueError("give a size such as 4GB or 512MiB")
-    return int(float(match[1]) * UNITS_BYTES[match[2].upper()])
+    return int(size)
 
 
 def _shape(text: str) -> dict[str, tuple[int, ...]]:
@@ -133,15 +138,16 @@ def _shape(text: str) -> dict[str, tuple[int, ...]]:
     if not text:
         return {}
     remedy = "give dimensions of at least 1: 1,3,224,224, or name[1,3,224,224] for each of several inputs"
+    text = re.sub(r"\s*([\[\],])\s*", r"\1", text)
     if re.fullmatch(r"\d+(,\d+)*", text):
         shapes = {"": text}
     else:
         found = re.findall(r"([^\[\],]+)\[(\d+(?:,\d+)*)\]", text)
-        if ",".join(f"{name}[{dims}]" for name, dims in found) != text:
-            raise ValueError(remedy)
         shapes = dict(found)
+        if len(shapes) < len(found) or ",".join(f"{name}[{dims}]" for name, dims in found) != text:
+            raise ValueError(remedy)
     parsed = {name: tuple(int(each) for each in dims.split(",")) for name, dims in shapes.items()}
-    if any(size < 1 for dims in parsed.values() for size in dims):
+    if not all(1 <= size <= MAX_DIMENSION for dims in parsed.values() for size in dims):
         raise ValueError(remedy)
     return parsed
 
@@ -170,6 +176,23 @@ def _optional(parse: Callable[[str], E]) -> Callable[[str], E | None]:
 
 def _write_optional(value: object) -> str:
     return "" if value is None else str(value)
+
+
+def _baseline(text: str) -> str:
+    if text and not re.fullmatch(r"(python|model)=.+", text):
+        raise ValueError("give python=PATH of another environment's Python, or model=PATH of another model")
+    return text
+
+
+def _value(member: Enum) -> str:
+    return str(member.value)
+
+
+class Unsure(Enum):
+    """What an UNSURE verdict of a gate does."""
+
+    REPORT = "report"
+    FAIL = "fail"
 
 
 _ratio = _number(0.0, 1000.0, "give a ratio such as 1.5")
@@ -205,6 +228,11 @@ OPTIONS: tuple[Option, ...] = (
     Option("min_top5_overlap", "0.80", "Floor of the mean overlap of top-5 sets with FP32's.", _share, unit="share"),
     Option("min_cache_gain", "1.0", "Floor of the warm cache's gain at start-up: time without / time with.", _ratio,
            unit="ratio"),
+    Option("baseline", "", "What every cell is compared with in paired lanes: python=PATH or model=PATH.", _baseline),
+    Option("tolerance", "0.03", "Slow-down against the baseline that still counts as the same.",
+           _number(0.0, 10.0, "give a share such as 0.03 for 3 %"), unit="share"),
+    Option("unsure", "report", "What an UNSURE verdict does: report it, or fail (exit code 6).",
+           _one_of(Unsure), _value),
     Option("plan", "false", "Print cells, aliases and the estimated time; measure nothing.", _switch, switch=True),
 )  # fmt: skip
 BY_NAME = {option.name: option for option in OPTIONS}
@@ -232,6 +260,9 @@ class Settings:
     min_top1_agreement: float = 0.95
     min_top5_overlap: float = 0.80
     min_cache_gain: float = 1.0
+    baseline: str = ""
+    tolerance: float = 0.03
+    unsure: Unsure = Unsure.REPORT
     plan: bool = False
 
     def matrix(self, model_name: str) -> Matrix:

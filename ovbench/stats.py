@@ -153,9 +153,7 @@ def wilson(successes: float, total: float, confidence: float = CONFIDENCE) -> In
     an effective sample size is not whole (`share_estimate`). Nothing tried (total 0) is a ValueError.
     """
     if not 0 <= successes <= total or total <= 0:
-        raise ValueError(
-            f"{successes} of {total} is no proportion: needs 0 <= successes <= total and total > 0"
-        )
+        raise ValueError(f"{successes} of {total} is no proportion: needs 0 <= successes <= total and total > 0")
     from scipy.special import ndtri
 
     share = successes / total
@@ -260,24 +258,18 @@ def variance_components(nested: Sequence[npt.ArrayLike]) -> VarianceComponents:
     grand_mean = float((sizes * means).sum()) / observations
     mean_square = float((sizes * (means - grand_mean) ** 2).sum()) / (len(groups) - 1)
     typical_size = (observations - float((sizes**2).sum()) / observations) / (len(groups) - 1)
-    return VarianceComponents(
-        max(0.0, (mean_square - within) / typical_size), within, len(groups), observations
-    )
+    return VarianceComponents(max(0.0, (mean_square - within) / typical_size), within, len(groups), observations)
 
 
 def _finite_logs(log_ratios: npt.ArrayLike) -> npt.NDArray[np.float64]:
     logs = np.asarray(log_ratios, dtype=float)
     if logs.ndim != 1 or logs.size == 0 or not np.isfinite(logs).all():
-        raise ValueError(
-            f"log ratios of shape {logs.shape} are no list of finite numbers: give one per replicate"
-        )
+        raise ValueError(f"log ratios of shape {logs.shape} are no list of finite numbers: give one per replicate")
     return logs
 
 
 def _standard_error(values: npt.NDArray[np.float64]) -> float:
-    if (
-        np.ptp(values) == 0
-    ):  # the mean of equal numbers may be off by one rounding, and so their deviation above 0
+    if np.ptp(values) == 0:  # the mean of equal numbers may be off by one rounding, and so their deviation above 0
         return 0.0
     return float(values.std(ddof=1)) / math.sqrt(values.size)
 

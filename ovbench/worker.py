@@ -20,7 +20,8 @@ from typing import Any
 
 MIN_INFERENCES_PER_BLOCK = 3  # a median needs a middle
 KNOWN_KERNELS = ("f32", "bf16", "f16", "i8")
-MAC_OPS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
+BACKPROP_OPS = ("ConvolutionBackpropData", "GroupConvolutionBackpropData")  # transposed convolutions
+MAC_OPS = ("Convolution", "GroupConvolution", *BACKPROP_OPS, "MatMul")
 
 
 class Refusal(Exception):
@@ -50,16 +51,22 @@ def read_model(core: Any, path: str, shape: dict[str, list[int]] | None, batch: 
         unknown = [name for name in shape if name and name not in names]
         if unknown:
             raise Refusal(f"no input named {unknown[0]!r} in {path}: it has {', '.join(sorted(names))}")
+        if "" in shape and len(model.inputs) != 1:
+            known = ", ".join(_input_name(port) for port in model.inputs)
+            raise Refusal(f"{path} has {len(model.inputs)} inputs, {known}: give name[1,3,...] for each")
         model.reshape({(names[name] if name else model.input(0)): dims for name, dims in shape.items()})
     if batch:
         model.reshape({port: [batch, *list(port.get_partial_shape())[1:]] for port in model.inputs})
     dynamic = [port for port in model.inputs if port.get_partial_shape().is_dynamic]
     if dynamic:
         port = dynamic[0]
-        raise Refusal(
-            f"input {port.get_any_name()!r} of {path} is dynamic, {port.get_partial_shape()}: give --ov-shape"
-        )
+        raise Refusal(f"input {_input_name(port)!r} of {path} is dynamic, {port.get_partial_shape()}: give --ov-shape")
     return model
+
+
+def _input_name(port: Any) -> str:
+    """The tensor's name; a nameless one has its node's."""
+    return str(port.get_any_name() if port.get_names() else port.get_node().get_friendly_name())
 
 
 def compile_model(core: Any, model: Any, device: str, properties: dict[str, str]) -> Any:
@@ -74,7 +81,7 @@ def macs_by_layer(model: Any) -> dict[str, int]:
         kind = node.get_type_name()
         if kind not in MAC_OPS:
             continue
-        if node.output(0).get_partial_shape().is_dynamic or node.input(1).get_partial_shape().is_dynamic:
+        if any(port.get_partial_shape().is_dynamic for port in (node.output(0), node.input(0), node.input(1))):
             macs[node.get_friendly_name()] = 1
             continue
         out = list(node.output(0).get_shape())
@@ -83,7 +90,7 @@ def macs_by_layer(model: Any) -> dict[str, int]:
             left = list(node.input(0).get_shape())
             inner = left[-2] if node.get_attributes().get("transpose_a") and len(left) > 1 else left[-1]
             macs[node.get_friendly_name()] = _product(out) * inner
-        elif kind == "ConvolutionBackpropData":
+        elif kind in BACKPROP_OPS:
             macs[node.get_friendly_name()] = _product(weights) * _product(list(node.input(0).get_shape())[2:]) * out[0]
         else:
             macs[node.get_friendly_name()] = _product(weights) * _product(out[2:]) * out[0]
@@ -159,14 +166,21 @@ def _read(compiled: Any, name: str) -> Any:
 
 
 def make_inputs(model: Any, seed: int) -> list[Any]:
-    """One C-contiguous array per input, of its shape and type: floats in [0, 1), bytes 0-255, other integers 0 or 1."""
+    """One C-contiguous array per input, of its shape and type: floats in [0, 1), bytes 0-255, other integers 0 or 1.
+
+    Raises Refusal for types that numpy has not, such as bf16: ``to_dtype`` gives a type of the same width for them.
+    """
     import numpy as np
 
+    openvino = import_openvino()
     rng = np.random.default_rng(seed)
     arrays = []
     for port in model.inputs:
         shape = tuple(port.get_shape())
-        kind = np.dtype(port.get_element_type().to_dtype())
+        element = port.get_element_type()
+        kind = None if element.is_dynamic() else np.dtype(element.to_dtype())
+        if kind is None or openvino.Type(kind) != element:
+            raise Refusal(f"input {_input_name(port)!r} is {element.get_type_name()}, which numpy has not: convert it")
         values: Any
         if kind.kind == "f":
             values = rng.random(shape, dtype=np.float32)
@@ -174,7 +188,7 @@ def make_inputs(model: Any, seed: int) -> list[Any]:
             values = rng.integers(0, 256, shape)
         else:
             values = rng.integers(0, 2, shape)
-        arrays.append(np.ascontiguousarray(values.astype(kind)))
+        arrays.append(np.asarray(values).astype(kind, order="C"))  # ascontiguousarray would make a scalar a vector
     return arrays
 
 
@@ -327,6 +341,7 @@ class Worker:
     def __init__(self) -> None:
         self.core: Any = None
         self.contestants: dict[str, Contestant] = {}
+        self.cpu_ns_at_rest = 0
 
     def answer(self, order: dict[str, Any]) -> dict[str, Any]:
         """Dispatch on ``order["do"]``; the reply is a flat dictionary of plain values."""
@@ -374,6 +389,7 @@ class Worker:
         return {
             "effective": contestant.effective,
             "signature": contestant.signature,
+            "version": import_openvino().__version__,
             "read_ns": contestant.read_ns,
             "compile_ns": contestant.compile_ns,
             "first_inference_ns": contestant.first_inference_ns,
@@ -383,7 +399,10 @@ class Worker:
 
     def block(self, order: dict[str, Any]) -> dict[str, Any]:
         """Run one block of an open contestant."""
-        return self.contestants[order["key"]].run_block(int(order["duration_ns"]))
+        idle_cpu_ns = time.process_time_ns() - self.cpu_ns_at_rest
+        block = self.contestants[order["key"]].run_block(int(order["duration_ns"]))
+        block["idle_cpu_ns"] = idle_cpu_ns  # since the last answer: what the lane used while another was measured
+        return block
 
     def digest(self, order: dict[str, Any]) -> dict[str, Any]:
         """Hash of an open contestant's outputs."""
@@ -467,10 +486,12 @@ def serve(channel: Any) -> None:
     worker = Worker()
     for order in channel:
         try:
-            channel.send(worker.answer(order))
+            answer = worker.answer(order)
+            worker.cpu_ns_at_rest = time.process_time_ns()
+            channel.send(answer)
         except Refusal as refusal:
             channel.send({"refused": str(refusal)})
-        except (RuntimeError, ValueError, TypeError, OSError, ImportError, MemoryError, KeyError) as error:
+        except (RuntimeError, ValueError, TypeError, OSError, ImportError, MemoryError, LookupError) as error:
             channel.send({"refused": one_line(error), "kind": type(error).__name__, "detail": str(error)})
 
 

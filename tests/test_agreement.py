@@ -73,9 +73,7 @@ def test_nan_agrees_with_nothing_not_even_nan() -> None:
 
 
 @pytest.mark.parametrize(("candidate", "reference"), [((3, 4), (3, 5)), ((3, 4), (2, 4)), ((4,), (4,))])
-def test_logits_that_do_not_pair_up_are_refused(
-    candidate: tuple[int, ...], reference: tuple[int, ...]
-) -> None:
+def test_logits_that_do_not_pair_up_are_refused(candidate: tuple[int, ...], reference: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="do not pair up"):
         measure_agreement(np.zeros(candidate), np.zeros(reference))
 

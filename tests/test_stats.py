@@ -32,9 +32,7 @@ def counted(draw: st.DrawFn) -> tuple[int, int]:
 # Quantiles
 
 
-@pytest.mark.parametrize(
-    ("q", "count"), [(0.5, 5), (0.9, 64), (0.95, 130), (0.99, 662), (0.999, 6636), (0.1, 64)]
-)
+@pytest.mark.parametrize(("q", "count"), [(0.5, 5), (0.9, 64), (0.95, 130), (0.99, 662), (0.999, 6636), (0.1, 64)])
 def test_minimum_samples_are_those_of_mlperf_early_stopping(q: float, count: int) -> None:
     assert stats.minimum_samples(q) == count
 
@@ -103,9 +101,7 @@ def test_a_ratio_times_its_inverse_is_one(log_ratios: list[float]) -> None:
 
 @quick
 @given(enough_replicates, st.floats(0.5, 0.999))
-def test_an_interval_holds_its_ratio_and_grows_with_confidence(
-    log_ratios: list[float], confidence: float
-) -> None:
+def test_an_interval_holds_its_ratio_and_grows_with_confidence(log_ratios: list[float], confidence: float) -> None:
     narrow, wide = stats.ratio_estimate(log_ratios, confidence), stats.ratio_estimate(log_ratios, 0.9999)
     assert narrow.low is not None
     assert narrow.high is not None
@@ -138,9 +134,7 @@ def test_a_ratio_interval_covers_no_less_where_one_lane_in_ten_is_off(count: int
 
 def _coverage(lanes: np.ndarray, truth: float) -> float:
     estimates = [stats.ratio_estimate(log_ratios) for log_ratios in lanes]
-    return float(
-        np.mean([e.low is not None and e.high is not None and e.low <= truth <= e.high for e in estimates])
-    )
+    return float(np.mean([e.low is not None and e.high is not None and e.low <= truth <= e.high for e in estimates]))
 
 
 # One-sided tests and families of them
@@ -323,9 +317,7 @@ def test_mcnemar_is_the_exact_test_on_the_discordant_pairs() -> None:
 
 @quick
 @given(answers, st.floats(0.005, 0.3))
-def test_non_inferiority_is_the_lower_end_above_the_margin(
-    pairs: list[tuple[bool, bool]], margin: float
-) -> None:
+def test_non_inferiority_is_the_lower_end_above_the_margin(pairs: list[tuple[bool, bool]], margin: float) -> None:
     candidate, reference = zip(*pairs, strict=True)
     low = stats.paired_difference(candidate, reference, confidence=0.9).low
     assert low is not None
@@ -339,9 +331,7 @@ def test_non_inferiority_needs_enough_data() -> None:
     assert not stats.non_inferior([True] * 900 + [False] * 100, [True] * 1000, margin=0.01)
 
 
-@pytest.mark.parametrize(
-    ("candidate", "reference"), [([], []), ([True], [True, False]), ([[True]], [[True]])]
-)
+@pytest.mark.parametrize(("candidate", "reference"), [([], []), ([True], [True, False]), ([[True]], [[True]])])
 def test_answers_that_do_not_pair_up_are_refused(candidate: list[bool], reference: list[bool]) -> None:
     for function in (stats.paired_difference, stats.mcnemar_exact):
         with pytest.raises(ValueError, match="no pairs"):
@@ -359,8 +349,7 @@ def test_variance_components_on_a_worked_example() -> None:
 def test_variance_components_are_found_again_in_unequal_replicates() -> None:
     generator = np.random.default_rng(7)
     nested = [
-        generator.normal(generator.normal(0, 0.05), 0.025, generator.integers(5, 40)).tolist()
-        for _ in range(1500)
+        generator.normal(generator.normal(0, 0.05), 0.025, generator.integers(5, 40)).tolist() for _ in range(1500)
     ]
     found = stats.variance_components(nested)
     assert found.between is not None

@@ -21,13 +21,13 @@ def significant(value: float) -> str:
     return f"{value:.{decimals}f}"
 
 
-def ratio(estimate: Estimate | None) -> str:
+def ratio(estimate: Estimate | None, digits: int = 2) -> str:
     """``1.52 [1.48, 1.56]``; without an interval ``1.52 [?]``."""
     if estimate is None:
         return DASH
     if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.2f} [?]"
-    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+        return f"{estimate.value:.{digits}f} [?]"
+    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
 
 
 def percent(estimate: Estimate | None) -> str:

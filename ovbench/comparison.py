@@ -1,0 +1,313 @@
+"""A comparison of two sides: fresh pairs of lanes, rounds interleaved between them, until the answer is clear."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from ovbench import machine
+from ovbench.config import Mode
+from ovbench.errors import ContestantRefused, LaneError
+from ovbench.lanes import Askable
+from ovbench.records import block_fields
+from ovbench.rounds import shuffled
+from ovbench.samples import Block, parse_block
+
+# Found by experiment (docs/method.md): a block of about 20 ms is short against the machine's moods, three seconds of
+# them in one pair of lanes leave as noise what differs between pairs, and that only more pairs average out.
+SYNC_BLOCK_S = 0.020
+ASYNC_BLOCK_S = 0.060
+PAIR_S = 3.0
+WARMUP_S = 0.2
+MIN_PAIRS = 5  # an interval over fewer is not given (ovbench.stats)
+MAX_DEATHS = 3
+
+# A round is rejected when others (other processes, or the hypervisor) took more than this share of the cores' time.
+# /proc/stat counts in ticks of 10 ms, so short rounds are given two ticks of grace.
+MAX_OTHERS_SHARE = 0.10
+GRACE_S = 0.02
+MAX_REJECTED_SHARE = 0.5  # of all rounds; beyond it the machine was busy and the answer is UNSURE
+
+Clock = Callable[[], float]
+SIDES = ("A", "B")
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One thing that is compared: a key, how it is measured, and the message that opens it on each side."""
+
+    key: str
+    mode: Mode
+    orders: tuple[Mapping[str, Any], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How one side's lane opened its contestants: times in ns summed over them, peak memory, what they are."""
+
+    start_ns: int
+    peak_resident_bytes: int | None
+    effective: Mapping[str, Mapping[str, Any]]
+    signatures: Mapping[str, Any]
+    version: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One replicate: a fresh lane of each side. ``log_ratios``: log of time B / time A, median over its rounds."""
+
+    number: int
+    openings: tuple[Opening, Opening]
+    rounds: Mapping[str, tuple[tuple[Block, Block], ...]]
+    log_ratios: Mapping[str, float]
+    rejected: int
+    kept: int
+    idle_cpu_ns: int
+    measured_s: float
+
+    @property
+    def log_start_ratio(self) -> float:
+        """Log of B's read + compile + first inference over A's."""
+        return math.log(self.openings[1].start_ns / self.openings[0].start_ns)
+
+    @property
+    def log_memory_ratio(self) -> float | None:
+        """Log of B's peak resident memory over A's; None where it cannot be read."""
+        peak_a, peak_b = (opening.peak_resident_bytes for opening in self.openings)
+        return math.log(peak_b / peak_a) if peak_a and peak_b else None
+
+
+@dataclass
+class Comparison:
+    """Two sides and all pairs so far; it grows pair by pair, so that an interrupted one keeps what is done."""
+
+    name: str
+    pairs: list[Pair] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    ended: str = ""
+    failed: str = ""
+    wall_s: float = 0.0
+
+    def log_ratios(self, key: str) -> tuple[float, ...]:
+        """One log of time B / time A per pair that kept rounds of this key."""
+        return tuple(pair.log_ratios[key] for pair in self.pairs if key in pair.log_ratios)
+
+    @property
+    def rejected_share(self) -> float:
+        """Share of rounds that were rejected for a measured cause."""
+        rejected = sum(pair.rejected for pair in self.pairs)
+        return rejected / max(1, rejected + sum(pair.kept for pair in self.pairs))
+
+    @property
+    def busy(self) -> bool:
+        """Whether too many rounds were hit for an answer."""
+        return self.rejected_share > MAX_REJECTED_SHARE
+
+    @property
+    def measured_s(self) -> float:
+        """Seconds spent in blocks."""
+        return sum(pair.measured_s for pair in self.pairs)
+
+
+def run_comparison(
+    comparison: Comparison,
+    contests: Sequence[Contest],
+    open_lanes: tuple[Callable[[], Askable], Callable[[], Askable]],
+    undecided: Callable[[Comparison, Sequence[Contest]], Sequence[Contest]],
+    budget_s: float,
+    seed: int = 0,
+    pair_s: float = PAIR_S,
+    clock: Clock = time.monotonic,
+    read_contention: Callable[[], machine.Contention] = machine.read_contention,
+    cores: int | None = None,
+    on_pair: Callable[[Pair], None] = lambda _pair: None,
+    on_round: Callable[[float], None] = lambda _spent_s: None,
+) -> None:
+    """Add pairs to ``comparison`` until ``undecided`` is empty or the budget is spent; says which in ``ended``.
+
+    ``undecided`` is asked after each pair and gives the contests that still need pairs: a decided one is not measured
+    any more. The budget is seconds for all contests together. A lane that dies is replaced by a fresh pair;
+    after MAX_DEATHS ``failed`` says so, naming the side. A refusal by OpenVINO ends it too. On Ctrl-C finished pairs
+    stay.
+    """
+    begin = clock()
+    left = list(contests)
+    deaths = 0
+    pair_wall_s = 0.0
+    cores = cores or machine.available_cores()
+    while left:
+        spent = clock() - begin
+        if comparison.pairs and spent + pair_wall_s > budget_s:
+            comparison.ended = "at its budget"
+            break
+        number = len(comparison.pairs) + deaths
+        try:
+            pair = _run_pair(number, left, open_lanes, seed, pair_s, clock, read_contention, cores, on_round)
+        except _SideFailed as failure:
+            deaths += 1
+            if isinstance(failure.cause, ContestantRefused) or deaths >= MAX_DEATHS:
+                comparison.failed = f"side {failure.side}: {failure.cause}"
+                break
+            comparison.notes.append(f"pair {number + 1}, side {failure.side}: {failure.cause}; a fresh pair follows")
+            continue
+        comparison.pairs.append(pair)
+        pair_wall_s = max(pair_wall_s, clock() - begin - spent)
+        comparison.wall_s = clock() - begin
+        on_pair(pair)
+        left = list(undecided(comparison, left))
+    else:
+        comparison.ended = "decided"
+    comparison.wall_s = clock() - begin
+
+
+class _SideFailed(Exception):
+    """A lane of one side ended or refused."""
+
+    def __init__(self, side: str, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.side, self.cause = side, cause
+
+
+@contextlib.contextmanager
+def _blamed(side: str) -> Any:
+    try:
+        yield
+    except (LaneError, ContestantRefused) as error:
+        raise _SideFailed(side, error) from error
+
+
+def _run_pair(
+    number: int,
+    contests: Sequence[Contest],
+    open_lanes: tuple[Callable[[], Askable], Callable[[], Askable]],
+    seed: int,
+    pair_s: float,
+    clock: Clock,
+    read_contention: Callable[[], machine.Contention],
+    cores: int,
+    on_round: Callable[[float], None],
+) -> Pair:
+    with contextlib.ExitStack() as stack:
+        lanes = _open_side_by_side(open_lanes, stack)
+        first = number % 2  # which side compiles first alternates
+        openings: dict[int, Opening] = {}
+        for side in (first, 1 - first):
+            with _blamed(SIDES[side]):
+                openings[side] = _open_contests(lanes[side], contests, side)
+        for contest in contests:
+            for side in (0, 1):
+                _ask_block(lanes, side, contest, WARMUP_S)
+        rounds: dict[str, list[tuple[Block, Block]]] = {contest.key: [] for contest in contests}
+        rejected = kept = idle_cpu_ns = 0
+        measured_ns = 0
+        end = clock() + pair_s
+        turn = 0
+        while turn == 0 or clock() < end:
+            for contest in shuffled(contests, seed, number, turn):
+                before, started = read_contention(), clock()
+                blocks, cpu_ns, idle_ns = _one_round(lanes, contest, seed, number, turn)
+                took_s = clock() - started
+                measured_ns += sum(block.window_ns for block in blocks)
+                idle_cpu_ns += idle_ns
+                if was_hit(machine.difference(before, read_contention()), cpu_ns / 1e9, took_s, cores):
+                    rejected += 1
+                else:
+                    kept += 1
+                    rounds[contest.key].append(blocks)
+                on_round(took_s)
+            turn += 1
+    ratios = {
+        contest.key: statistics.median(_log_ratio(contest.mode, each) for each in rounds[contest.key])
+        for contest in contests
+        if rounds[contest.key]
+    }
+    return Pair(
+        number=number,
+        openings=(openings[0], openings[1]),
+        rounds={key: tuple(each) for key, each in rounds.items()},
+        log_ratios=ratios,
+        rejected=rejected,
+        kept=kept,
+        idle_cpu_ns=idle_cpu_ns,
+        measured_s=measured_ns / 1e9,
+    )
+
+
+def _log_ratio(mode: Mode, blocks: tuple[Block, Block]) -> float:
+    return math.log(blocks[1].cost_ns(mode) / blocks[0].cost_ns(mode))
+
+
+def _open_side_by_side(
+    open_lanes: tuple[Callable[[], Askable], Callable[[], Askable]], stack: contextlib.ExitStack
+) -> tuple[Askable, Askable]:
+    """Start both processes and import in both at once: that time is nobody's figure."""
+
+    def start(side: int) -> Askable:
+        with _blamed(SIDES[side]):
+            lane = stack.enter_context(contextlib.closing(open_lanes[side]()))
+            lane.ask({"do": "import"})
+            return lane
+
+    with ThreadPoolExecutor(2) as threads:
+        started = [threads.submit(start, side) for side in (0, 1)]
+        return started[0].result(), started[1].result()
+
+
+def _open_contests(lane: Askable, contests: Sequence[Contest], side: int) -> Opening:
+    answers = {contest.key: lane.ask(contest.orders[side]) for contest in contests}
+    return Opening(
+        start_ns=sum(each["read_ns"] + each["compile_ns"] + each["first_inference_ns"] for each in answers.values()),
+        peak_resident_bytes=lane.ask({"do": "usage"})["peak_resident_bytes"],
+        effective={key: each["effective"] for key, each in answers.items()},
+        signatures={key: each["signature"] for key, each in answers.items()},
+        version=next(iter(answers.values()))["version"],
+    )
+
+
+def _ask_block(lanes: tuple[Askable, Askable], side: int, contest: Contest, duration_s: float) -> Mapping[str, Any]:
+    key = contest.orders[side]["key"]
+    with _blamed(SIDES[side]):
+        return lanes[side].ask({"do": "block", "key": key, "duration_ns": round(duration_s * 1e9)})
+
+
+def _one_round(
+    lanes: tuple[Askable, Askable], contest: Contest, seed: int, number: int, turn: int
+) -> tuple[tuple[Block, Block], int, int]:
+    """A block of each side, the order shuffled; with the CPU time of the blocks and of the idle lanes beside them."""
+    duration_s = SYNC_BLOCK_S if contest.mode is Mode.SYNC else ASYNC_BLOCK_S
+    answers: dict[int, Mapping[str, Any]] = {}
+    for side in shuffled((0, 1), f"{seed}/{contest.key}", number, turn):
+        answers[side] = _ask_block(lanes, side, contest, duration_s)
+    cpu_ns = sum(int(each["cpu_ns"]) for each in answers.values())
+    idle_ns = sum(int(each.get("idle_cpu_ns", 0)) for each in answers.values())
+    return (parse_block(turn, answers[0]), parse_block(turn, answers[1])), cpu_ns, idle_ns
+
+
+def was_hit(taken: machine.Contention, own_cpu_s: float, took_s: float, cores: int) -> bool:
+    """Whether others took so much of a round that it tells nothing: stolen, throttled, or used by other processes."""
+    allowed_s = MAX_OTHERS_SHARE * took_s * cores + GRACE_S
+    others_s = 0.0 if taken.busy_s is None else max(0.0, taken.busy_s - own_cpu_s)
+    throttled_s = (taken.throttled_us or 0) / 1e6
+    return others_s + (taken.steal_s or 0.0) + throttled_s > allowed_s
+
+
+def pair_fields(pair: Pair) -> dict[str, Any]:
+    """A finished pair of a comparison with every sample, in order; blocks stand as [A's, B's]."""
+    return {
+        "number": pair.number,
+        "log_ratios": dict(pair.log_ratios),
+        "log_start_ratio": pair.log_start_ratio,
+        "log_memory_ratio": pair.log_memory_ratio,
+        "kept": pair.kept,
+        "rejected": pair.rejected,
+        "idle_cpu_ns": pair.idle_cpu_ns,
+        "rounds": {
+            key: [[block_fields(block) for block in blocks] for blocks in rounds] for key, rounds in pair.rounds.items()
+        },
+    }

@@ -1,0 +1,110 @@
+"""A comparison as text: what was asked, each metric with its ratio and verdict, outputs, and what to distrust."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from ovbench.ab import Answer, MetricAnswer, Outputs
+from ovbench.precision import describe_shares
+from ovbench.report.numbers import DASH, percent, ratio
+
+WIDTH = 100
+
+
+def answer_text(answer: Answer, coloured: bool) -> str:
+    """Everything that is printed for one comparison; 100 columns, escape codes only if ``coloured``."""
+    stream = io.StringIO()
+    console = Console(
+        file=stream,
+        width=WIDTH,
+        force_terminal=coloured,
+        no_color=not coloured,
+        color_system="standard" if coloured else None,
+    )
+    for line in _heading(answer):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if answer.comparison.pairs:
+        console.print(_table(answer))
+    for line in _notes(answer):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return stream.getvalue()
+
+
+def _heading(answer: Answer) -> list[str]:
+    question = answer.question
+    lines = [f"{question.name}: {question.model}, {question.precision.value}"]
+    for name, side, version, effective in zip(
+        "AB", (question.a, question.b), answer.versions, answer.effective, strict=True
+    ):
+        lines.append(f"  {name}: {side.text}  (OpenVINO {version.split('-')[0]}; {_ran_as(effective)})")
+    return lines
+
+
+def _ran_as(effective: Mapping[str, Any]) -> str:
+    parts = []
+    for metric, each in effective.items():
+        shares = describe_shares(each["mac_shares"])
+        parts.append(f"{metric} {shares}, {each['streams']} streams, {each['threads']} threads")
+    return "; ".join(parts)
+
+
+def _table(answer: Answer) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("metric", "time B / A [99 %]", "pairs", "band", "verdict"):
+        table.add_column(heading, no_wrap=True)
+    for each in (*answer.metrics, answer.start, answer.memory):
+        if each is not None:
+            table.add_row(*_row(each))
+    return table
+
+
+LABELS = {"start": "start (read, compile, first)", "memory": "peak memory"}
+
+
+def _row(each: MetricAnswer) -> Sequence[str]:
+    pairs = DASH if each.estimate is None else str(each.estimate.count)
+    name = LABELS.get(each.metric, each.metric)
+    return (name, ratio(each.estimate, digits=3), pairs, f"±{100 * each.band:.1f} %", verdict_text(each))
+
+
+def verdict_text(each: MetricAnswer) -> str:
+    """``B is SLOWER``; for memory more and less; SAME and UNSURE stand alone."""
+    words = {"SLOWER": "B uses MORE", "FASTER": "B uses LESS"} if each.metric == "memory" else {}
+    shown = words.get(each.verdict.value, each.verdict.value)
+    return f"B is {shown}" if shown in ("SLOWER", "FASTER") else shown
+
+
+def outputs_text(outputs: Outputs | None) -> str:
+    """One line on the outputs."""
+    if outputs is None:
+        return "outputs: not compared"
+    text = f"outputs on {outputs.inputs} inputs: max abs difference {outputs.max_abs_difference:.3g}"
+    if outputs.agreement is not None:
+        text += f", top-1 agreement {percent(outputs.agreement.top1)}"
+        text += f", top-5 overlap {percent(outputs.agreement.top5_overlap)}"
+    return text
+
+
+def _notes(answer: Answer) -> list[str]:
+    comparison = answer.comparison
+    lines = [outputs_text(answer.outputs)]
+    if comparison.failed:
+        lines.append(f"FAILED: {comparison.failed}")
+    if answer.agreement_failed:
+        lines.append(f"FAILED: outputs agree less than --min-agreement {answer.question.min_agreement}")
+    if comparison.pairs:
+        kept = sum(pair.kept for pair in comparison.pairs)
+        rejected = sum(pair.rejected for pair in comparison.pairs)
+        share = comparison.measured_s / comparison.wall_s if comparison.wall_s else 0.0
+        lines.append(
+            f"ended {comparison.ended} after {len(comparison.pairs)} pairs of fresh processes in "
+            f"{comparison.wall_s:.0f} s, {share:.0%} of it measuring; {kept} rounds kept, {rejected} rejected"
+        )
+    lines += [each.reason for each in answer.metrics if each.reason][:1]
+    return [*lines, *comparison.notes]
