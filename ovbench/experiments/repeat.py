@@ -33,7 +33,7 @@ from ovbench.stats import CONFIDENCE, Estimate, ratio_estimate, variance_compone
 
 RUNS = 10  # issue's and docs/method.md's: ten default runs
 QUICK_RUNS = 3
-QUICK_BUDGET = "20s"
+QUICK_BUDGET = "30s"
 # Ends of a pytest session in which all was measured; a failed gate is a finding, not a failed measurement.
 MEASURED_ENDS = (ExitCode.HELD, ExitCode.FAILED, ExitCode.UNSURE)
 FAIL_ABOVE = 0.10  # pytest-benchmark's documented example, --benchmark-compare-fail=median:10%
@@ -57,7 +57,7 @@ class Session:
 
 
 def read_session(path: Path) -> Session | None:
-    """A journal's session; None where it was cut off, measured nothing, or was a smoke run."""
+    """A journal's session; None where it was cut off or measured nothing."""
     header: Mapping[str, Any] = {}
     ended = False
     replicates: dict[Config, list[Replicate]] = {}
@@ -69,7 +69,7 @@ def read_session(path: Path) -> Session | None:
             replicates.setdefault(config, []).append(replicate)
         elif line["kind"] == "end":
             ended = line["exit_status"] in MEASURED_ENDS
-    if not ended or not replicates or header.get("smoke", True):
+    if not ended or not replicates:
         return None
     machine = header["machine"]
     return Session(
@@ -128,8 +128,14 @@ def measure(runs: int, folder: Path, arguments: Sequence[str]) -> None:
         with log.open("w", encoding="utf-8") as output:
             status = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
         if len(read_sessions(folder)) < number:
-            raise NothingMeasured(f"run {number} ended with exit code {status} and measured nothing: see {log}")
+            refused = BadOption if status == ExitCode.USAGE else NothingMeasured
+            raise refused(f"run {number} measured nothing, exit code {status}: {_last_line(log)} (all it said: {log})")
         _say(f"run {number} of {runs}: {time.monotonic() - begin:.0f} s, exit code {status}")
+
+
+def _last_line(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"
 
 
 def _say(line: str) -> None:
