@@ -2,12 +2,9 @@
 
 import pytest
 
-from ovbench.rows import as_extra
-
 pytestmark = pytest.mark.ov_cells("pairs")
 
 
 def bench_speedup(benchmark, measured_cell, hold):
-    speedup = measured_cell.speedup_over_fp32()
-    measured_cell.hand_to(benchmark, "speedup", speedup_over_fp32=as_extra(speedup))
-    hold("speed-up over FP32", speedup, measured_cell.floor)
+    measured_cell.hand_to(benchmark, "speedup")
+    hold("speed-up over FP32", measured_cell.speedup_over_fp32, measured_cell.floor)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,14 +19,30 @@ from ovbench.config import Config, Mode, Precision
 from ovbench.errors import BadInput, OvbenchError
 from ovbench.options import OPTIONS, Settings, read_settings, write_settings
 
+if TYPE_CHECKING:  # sessions without our benches import nothing of it
+    from ovbench.suite import Suite
+
 RESULTS_KEY = "ov_results"
 SETTINGS = pytest.StashKey[Settings]()
-SUITE = pytest.StashKey[Any]()
+SUITE = pytest.StashKey["Suite"]()
 OUTCOMES = pytest.StashKey[dict[str, str]]()
-COMPARED = pytest.StashKey[str]()
-DISPLAY_FLAGS = tuple(
-    f"--benchmark-{name}" for name in ("columns", "sort", "group-by", "name", "histogram", "time-unit")
-)
+STORED = pytest.StashKey[list[Path]]()
+REMARKS = pytest.StashKey[list[str]]()
+# pytest-benchmark's options that say how its table looks, with their defaults: any other value asks for that table.
+DISPLAY_DEFAULTS = {
+    "benchmark_verbose": False,
+    "benchmark_compare": [],
+    "benchmark_compare_fail": None,
+    "benchmark_columns": None,
+    "benchmark_sort": "min",
+    "benchmark_group_by": "group",
+    "benchmark_name": "normal",
+    "benchmark_histogram": [],
+    "benchmark_time_unit": None,
+    "benchmark_cprofile": None,
+}
+DEFAULT_STORAGE = "file://./.benchmarks"
+REFUSED_KEY = "ovbench_refused"
 SESSION_FIXTURES = {"ov_precision", "ov_hint", "ov_streams", "ov_cache", "ov_model_path", "ov_compiled"}
 
 
@@ -65,29 +85,38 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "ov_cells(kind): which cells of the matrix a bench runs on: "
                             "all, sync, async, pairs, precisions or startup")  # fmt: skip
     config.stash[OUTCOMES] = {}
+    config.stash[REMARKS] = []
+    if config.pluginmanager.hasplugin("dsession"):
+        config.pluginmanager.register(Controller(), "ovbench-controller")
     try:
         config.stash[SETTINGS] = read_settings(given_options(config))
     except BadInput as error:
         raise pytest.UsageError(str(error)) from None
     results = results_folder(config)
-    if results is None:
+    if results is None or not config.pluginmanager.hasplugin("benchmark"):
         return
     option = config.option
-    if option.benchmark_storage == "file://./.benchmarks":
+    if option.benchmark_storage == DEFAULT_STORAGE:
         option.benchmark_storage = f"file://{results}"
-    if option.benchmark_compare is True:
-        _compare_with_last_passed(config, results)
+    if option.benchmark_compare is True and option.benchmark_storage.startswith("file://"):
+        _compare_with_last_passed(config, Path(option.benchmark_storage.removeprefix("file://")))
 
 
-def _compare_with_last_passed(config: pytest.Config, results: Path) -> None:
+def _compare_with_last_passed(config: pytest.Config, storage: Path) -> None:
     """Turn a bare --benchmark-compare into the last session that passed, and load that one alone."""
     from pytest_benchmark.utils import get_machine_id
 
     from ovbench.recording import last_passed
 
-    last = last_passed(results / get_machine_id())
-    config.option.benchmark_compare = last.stem if last else []
-    config.stash[COMPARED] = str(last) if last else ""
+    option = config.option
+    last = last_passed(storage / get_machine_id())
+    option.benchmark_compare = last.stem if last else []
+    if last is None:
+        option.benchmark_compare_fail = None  # it needs something to compare with
+        config.stash[REMARKS].append(
+            "--benchmark-compare: nothing is stored yet that passed, so nothing is compared; "
+            "this run will be stored if it passes."
+        )
 
 
 # ------------------------------------------------------------------------------------------------------ collection
@@ -146,23 +175,55 @@ def items_by_kind(items: Sequence[pytest.Item]) -> dict[str, list[Config]]:
     return {kind: list(dict.fromkeys(cells)) for kind, cells in kinds.items()}
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a worker of pytest-xdist: run nothing, and let the controller say why."""
+    if not hasattr(config, "workerinput") or not items_by_kind(items) or _skips_benches(config):
+        return
+    config.workeroutput[REFUSED_KEY] = (  # type: ignore[attr-defined]
+        "pytest-xdist is active (-n), and benches that run in parallel measure each other: "
+        "run without -n, or with -p no:xdist"
+    )
+    items.clear()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Keep hypothesis out of sessions of benches: its plugin ends by importing all of it, a second, used or not."""
+    if items_by_kind(session.items) and "hypothesis" not in sys.modules:
+        session.config.pluginmanager.unregister(name="hypothesispytest")
+
+
+class Controller:
+    """What pytest-xdist's controlling process does besides: it ends the session that a worker has refused."""
+
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Raise what the worker could not: one line, exit 4."""
+        refusal = (getattr(node, "workeroutput", None) or {}).get(REFUSED_KEY)
+        if refusal:
+            raise pytest.UsageError(refusal)
+
+
 # --------------------------------------------------------------------------------------------------------- running
+
+
+def _skips_benches(config: pytest.Config) -> bool:
+    return bool(config.getoption("benchmark_skip", False) and not config.getoption("benchmark_only", False))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> object | None:
     """Before the first bench: check everything, measure everything. A plan is printed and ends the session."""
     config = session.config
-    if config.option.collectonly or session.testsfailed:
+    option = config.option
+    broken = session.testsfailed and not option.continue_on_collection_errors
+    if option.collectonly or broken or getattr(option, "setupplan", False) or _skips_benches(config):
         return None
     kinds = items_by_kind(session.items)
-    skipping = config.getoption("benchmark_skip") and not config.getoption("benchmark_only")
-    if not kinds or skipping:
+    if not kinds:
         return None
-    _refuse_xdist(config)
+    benchmark_session = _benchmark_session(config)
     from ovbench.suite import Suite
 
-    benchmark_session = config._benchmarksession  # type: ignore[attr-defined]
     results = results_folder(config) or Path(benchmark_session.storage.path)
     suite = Suite(
         settings=config.stash[SETTINGS],
@@ -171,22 +232,43 @@ def pytest_runtestloop(session: pytest.Session) -> object | None:
         smoke=bool(benchmark_session.disabled),
     )
     config.stash[SUITE] = suite
+    try:
+        return _prepare_and_measure(config, suite, kinds)
+    except BadInput as error:
+        del config.stash[SUITE]
+        suite.close()
+        raise pytest.UsageError(str(error)) from None
+    except OvbenchError as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.TESTS_FAILED)
+
+
+def _benchmark_session(config: pytest.Config) -> Any:
+    """pytest-benchmark's session. Raises pytest.UsageError where it is missing or could not save what it is told to."""
+    if not config.pluginmanager.hasplugin("benchmark"):
+        raise pytest.UsageError("-p no:benchmark: the benches need pytest-benchmark: run without that option")
+    session = config._benchmarksession  # type: ignore[attr-defined]
+    if session.json and not Path(session.json).absolute().parent.is_dir():
+        raise pytest.UsageError(
+            f"--benchmark-json {session.json}: there is no folder {Path(session.json).absolute().parent}: make it first"
+        )
+    return session
+
+
+def _prepare_and_measure(config: pytest.Config, suite: Suite, kinds: dict[str, list[Config]]) -> object | None:
+    """What happens before the first bench; True where nothing is to follow."""
     measured = [cell for kind in ("all", "sync", "async", "pairs") for cell in kinds.get(kind, [])]
     others = [cell.precision for kind in ("precisions", "startup") for cell in kinds.get(kind, [])]
     if "precisions" in kinds:
         others.append(Precision.FP32)
     starts = with_uncached(kinds.get("startup", []))
-    try:
-        suite.prepare(dict.fromkeys(measured), others)
-    except BadInput as error:
-        suite.close()
-        raise pytest.UsageError(str(error)) from None
+    suite.prepare(dict.fromkeys(measured), others)
     if suite.settings.plan:
         from ovbench.report.terminal import plan_text
 
         suite.close()
         _write(config, plan_text(suite, starts, "precisions" in kinds))
         return True
+    benchmark_session = _benchmark_session(config)
     if not suite.smoke and not benchmark_session.save and not benchmark_session.autosave:
         from pytest_benchmark.utils import get_tag
 
@@ -203,24 +285,9 @@ def with_uncached(starts: Sequence[Config]) -> list[Config]:
     return list(dict.fromkeys(wanted))
 
 
-def _refuse_xdist(config: pytest.Config) -> None:
-    if config.getoption("dist", "no") != "no" or hasattr(config, "workerinput"):
-        workers = config.getoption("numprocesses", None)
-        raise pytest.UsageError(
-            f"-n {workers}: pytest-xdist is active, and benches that run in parallel measure each other: "
-            "run without -n, or with -p no:xdist"
-        )
-
-
 def _asks_for_table(config: pytest.Config) -> bool:
     """Whether pytest-benchmark's own table was asked for, by any of its options of display or comparison."""
-    option = config.option
-    return bool(
-        option.benchmark_verbose
-        or option.benchmark_compare
-        or option.benchmark_compare_fail
-        or any(str(argument).startswith(DISPLAY_FLAGS) for argument in config.invocation_params.args)
-    )
+    return any(getattr(config.option, name, default) != default for name, default in DISPLAY_DEFAULTS.items())
 
 
 def _progress(config: pytest.Config) -> Any:
@@ -262,24 +329,25 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[None, Any, Any]:
     """Say how the session ended before pytest-benchmark saves it."""
-    suite = session.config.stash.get(SUITE, None)
-    if suite is not None:
-        suite.finish(int(exitstatus))
-    result = yield
-    if suite is not None:
-        suite.saved = _newest_saved(session.config)
-    return result
+    config = session.config
+    suite = config.stash.get(SUITE, None)
+    if suite is None:
+        return (yield)
+    suite.finish(int(exitstatus))
+    benchmark_session = config._benchmarksession  # type: ignore[attr-defined]
+    if not benchmark_session.benchmarks:
+        benchmark_session.save = benchmark_session.autosave = None  # it would warn that there is nothing to save
+    config.stash[STORED] = _stored(benchmark_session)
+    return (yield)
 
 
-def _newest_saved(config: pytest.Config) -> Path | None:
-    """The file that pytest-benchmark has just written, if it has."""
-    session = config._benchmarksession  # type: ignore[attr-defined]
-    if not session.benchmarks or not (session.save or session.autosave):
-        return None
-    files = session.storage.query("[0-9][0-9][0-9][0-9]_")
-    return files[-1] if files else None
+def _stored(benchmark_session: Any) -> list[Path]:
+    """The sessions in pytest-benchmark's storage, if that is a folder."""
+    query = getattr(benchmark_session.storage, "query", None)
+    return list(query("[0-9][0-9][0-9][0-9]_")) if query else []
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
     """Store only rows that passed, and whether the session did."""
     suite = config.stash.get(SUITE, None)
@@ -292,9 +360,9 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
     mark_session(output_json, suite.exit_status == 0, passed)
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, optionalhook=True)
 def pytest_benchmark_compare_machine_info(
-    config: pytest.Config, benchmarksession: Any, machine_info: Any, compared_benchmark: Any
+    config: pytest.Config, machine_info: Any, compared_benchmark: Any
 ) -> Generator[None, Any, Any]:
     """Replace pytest-benchmark's warning of several thousand characters by the names of what differs."""
     if results_folder(config) is not None:
@@ -303,7 +371,7 @@ def pytest_benchmark_compare_machine_info(
         different = machine_differences(machine_info, compared_benchmark["machine_info"])
         compared_benchmark["machine_info"] = machine_info
         if different:
-            benchmarksession.logger.warning(
+            config.stash[REMARKS].append(
                 f"the compared session is from another machine ({', '.join(different)}): trust no absolute time in it"
             )
     return (yield)
@@ -311,15 +379,15 @@ def pytest_benchmark_compare_machine_info(
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Our table, after pytest-benchmark's if that was asked for."""
-    if config.stash.get(COMPARED, None) == "":
-        terminalreporter.write_line(
-            "--benchmark-compare: nothing is stored yet that passed; this run will be, if it does."
-        )
+    for remark in config.stash.get(REMARKS, []):
+        terminalreporter.write_line(remark)
     suite = config.stash.get(SUITE, None)
     if suite is None or suite.settings.plan or suite.source is None:
         return
     from ovbench.report.terminal import summary_text
 
+    before = config.stash[STORED]
+    suite.saved = next((path for path in _stored(_benchmark_session(config)) if path not in before), None)
     terminalreporter.ensure_newline()
     _write(config, summary_text(suite, _unmatched(config), _is_terminal(config)))
 
@@ -345,21 +413,20 @@ def _write(config: pytest.Config, text: str) -> None:
     if reporter is None:
         return
     for line in io.StringIO(text):
-        reporter.write_line(line.rstrip("\n"))
+        reporter.write_line(line.rstrip())
 
 
-def reproduce_command(config: pytest.Config, nodeid: str) -> str:
-    """The command that measures one bench again with the options that differ from their defaults."""
+def reproduce_command(item: pytest.Item) -> str:
+    """The command that measures one bench again, from where this session was started, with this session's options."""
     default = write_settings(Settings())
-    given = write_settings(config.stash[SETTINGS])
-    flags = [
-        (option.flag if option.switch else f"{option.flag} {given[option.name]}")
-        for option in OPTIONS
-        if given[option.name] != default[option.name]
-    ]
-    return " ".join([f'pytest "{nodeid}"', *flags])
+    given = write_settings(item.config.stash[SETTINGS])
+    words = ["pytest", os.path.relpath(item.path, item.config.invocation_params.dir) + _within_module(item)]
+    for option in OPTIONS:
+        if given[option.name] != default[option.name]:
+            words += [option.flag] if option.switch else [f"{option.flag}={given[option.name]}"]
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
-def skip_with(error: OvbenchError) -> None:
-    """Skip the running bench, giving an error's line as the reason."""
-    pytest.skip(str(error))
+def _within_module(item: pytest.Item) -> str:
+    _path, separator, rest = item.nodeid.partition("::")
+    return separator + rest

@@ -9,7 +9,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from ovbench.agreement import Agreement
 from ovbench.campaign import Cell
-from ovbench.config import Config, Mode, Precision
+from ovbench.config import Cache, Config, Mode, Precision
 from ovbench.precision import describe_shares
 from ovbench.recording import name_row, record
 from ovbench.startup import Start
@@ -29,7 +29,7 @@ class MeasuredCell:
         """What was asked for."""
         return self.cell.config
 
-    def hand_to(self, benchmark: BenchmarkFixture, question: str, **extra: Any) -> None:
+    def hand_to(self, benchmark: BenchmarkFixture, question: str) -> None:
         """Record the cell's samples: seconds per call (sync), or per inference in each window (async)."""
         summary = self.suite.summary(self.config)
         name_row(
@@ -41,7 +41,7 @@ class MeasuredCell:
                 "effective": _plain(self.cell),
                 "warning": self.cell.proof.warning,
                 "summary": None if summary is None else asdict(summary),
-                **extra,
+                "speedup_over_fp32": as_extra(self.speedup_over_fp32),
             },
         )
         record(benchmark, self._samples_s())
@@ -52,8 +52,9 @@ class MeasuredCell:
             return [each / 1e9 for block in blocks for each in block.wall_ns]
         return [block.cost_ns(Mode.ASYNC) / 1e9 for block in blocks]
 
+    @property
     def speedup_over_fp32(self) -> Estimate | None:
-        """From in-round ratios, with an interval over lanes."""
+        """From in-round ratios, with an interval over lanes; None for FP32 itself."""
         return self.suite.speedup(self.config)
 
     @property
@@ -88,6 +89,11 @@ class MeasuredStarts:
     def cache_gain(self) -> Estimate | None:
         """Time without a cache over time with a warm one; None for rows that are not warm."""
         return self.suite.cache_gain(self.config)
+
+    @property
+    def min_cache_gain(self) -> float | None:
+        """Floor of a warm row's gain; other rows have none."""
+        return self.suite.settings.min_cache_gain if self.config.cache is Cache.WARM else None
 
 
 def as_extra(estimate: Estimate | None) -> dict[str, Any] | None:

@@ -1,10 +1,12 @@
-"""What the package asks of OpenVINO in its own process, through ``worker``: devices, models, a compiled cell, logits."""
+"""What the package asks of OpenVINO in its own process, through ``worker``: devices, models, a cell, logits."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -63,7 +65,8 @@ def read_model(path: Path, shape: Shape) -> Any:
     if path.suffix == ".xml" and not path.with_suffix(".bin").exists():
         raise BadModel(f"weights of {path} are missing: put {path.with_suffix('.bin').name} beside it")
     try:
-        core().read_model(str(path))
+        with _stderr_hidden():  # ONNX's and TensorFlow's readers write pages there about a corrupt file
+            core().read_model(str(path))
     except RuntimeError as error:
         if "Incorrect weights in bin file" in str(error):
             raise BadModel(
@@ -76,6 +79,20 @@ def read_model(path: Path, shape: Shape) -> Any:
         return worker.read_model(core(), str(path), {name: list(dims) for name, dims in shape.items()}, 0)
     except (worker.Refusal, RuntimeError) as error:
         raise BadOption(f"--ov-shape: {worker.one_line(error)}") from None
+
+
+@contextlib.contextmanager
+def _stderr_hidden() -> Iterator[None]:
+    """Send what C++ writes to this process's error output to nowhere, for a moment."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def compile_cell(path: Path, config: Config, shape: Shape, cache_dir: Path | None) -> Any:

@@ -18,7 +18,7 @@ from ovbench import campaign, machine, records, runtime, startup
 from ovbench.agreement import Agreement, measure_agreement
 from ovbench.artifacts import ArtifactCache, default_root
 from ovbench.campaign import Cell, Measurements, Order, Plan
-from ovbench.config import Cache, Config, Mode, Precision, uncached_twin, with_partners
+from ovbench.config import Cache, Config, Mode, Precision, expand, startup_cells, uncached_twin, with_partners
 from ovbench.errors import NothingMeasured, OvbenchError
 from ovbench.images import Scenes, to_input
 from ovbench.lanes import Lane
@@ -106,7 +106,7 @@ class Suite:
             self.source = sources.resolve(
                 settings.model, settings.shape, self.cache, lambda doing, share: advance(share, doing)
             )
-        wanted = with_partners(configs)
+        wanted = in_matrix_order(settings, with_partners(configs))
         needed = dict.fromkeys([*(config.precision for config in wanted), *precisions])
         for precision in needed:
             self._get_variant(precision)
@@ -197,13 +197,19 @@ class Suite:
                 self.order, plan, self.measured, Lane, self._cache_root, clock, self._keep_replicate, on_round
             )
 
+    def _note(self, kind: str, **fields: Any) -> None:
+        """One line in the journal; a smoke run has none, since nothing of it is evidence."""
+        if not self.smoke:
+            self.journal.write(kind, **fields)
+
     def _keep_replicate(self, config: Config, replicate: Replicate) -> None:
-        self.journal.write("replicate", **records.replicate_fields(config, replicate))
+        self._note("replicate", **records.replicate_fields(config, replicate))
 
     def _measure_starts(self, configs: Sequence[Config]) -> None:
         assert self.order is not None
         processes = 1 if self.smoke else startup.PROCESSES
         done = 0
+        self.starts = {config: [] for config in configs}
         with self.progress("Start-up") as advance, campaign.temporary_cache_root() as root:
 
             def keep(config: Config, start: Start | str) -> None:
@@ -212,26 +218,25 @@ class Suite:
                 if isinstance(start, str):
                     self.start_faults[config] = start
                 else:
-                    self.starts.setdefault(config, []).append(start)
-                    self.journal.write("start", cell=config.id, config=config.axes, **vars(start))
+                    self.starts[config].append(start)
+                    self._note("start", cell=config.id, config=config.axes, **vars(start))
                 advance(done / (processes * len(configs)), config.id)
 
             startup.measure_startup(configs, self.order, Lane, root, keep, processes)
 
     def write_header(self) -> None:
         """The journal's first lines: the session, and every cell of the campaign."""
-        self.journal.write(
+        self._note(
             "session",
             settings=write_settings(self.settings),
             seed=self.settings.seed,
-            smoke=self.smoke,
             machine=dataclasses.asdict(self.host),
             fingerprint=self.host.fingerprint_id,
             versions=dict(self.versions),
             commit=machine.commit(Path.cwd()),
         )
         for cell in self.measured.cells.values():
-            self.journal.write(
+            self._note(
                 "cell",
                 cell=cell.config.id,
                 config=cell.config.axes,
@@ -246,7 +251,7 @@ class Suite:
         """One line for a finished bench."""
         cell = self.measured.cells.get(config)
         summary = self.summary(config)
-        self.journal.write(
+        self._note(
             "bench",
             nodeid=nodeid,
             fullname=fullname,
@@ -263,7 +268,7 @@ class Suite:
         self.exit_status = exit_status
         self.close()
         if self.journal.path.exists():
-            self.journal.write("end", exit_status=exit_status, notes=self.measured.notes)
+            self._note("end", exit_status=exit_status, notes=self.measured.notes)
 
     def close(self) -> None:
         """Remove the session's model caches."""
@@ -343,10 +348,23 @@ class Suite:
         self.agreements[precision] = measure_agreement(self._logits[precision], self._logits[Precision.FP32], known)
         return self.agreements[precision]
 
+    def fault(self, config: Config) -> str:
+        """Why a cell has no figures, "" if it has: it did not run what its name says, or nothing of it was measured."""
+        cell = self.measured.cells.get(config)
+        if cell is None:
+            return "not part of the campaign"
+        if cell.fault:
+            return cell.fault
+        if not self.measured.samples(config):
+            return "; ".join(["nothing was measured", *self.measured.notes])
+        return ""
+
     def start_fault(self, config: Config) -> str:
         """Why the starts of a cell are no evidence, "" if they are: one failed, or the warm cache proved nothing."""
         if config in self.start_faults:
             return self.start_faults[config]
+        if not self.starts.get(config):
+            return "nothing was measured"
         if config.cache is not Cache.WARM:
             return ""
         return startup.cache_fault(self.starts.get(uncached_twin(config), []), self.starts.get(config, []))
@@ -357,6 +375,16 @@ class Suite:
             return None
         logs = startup.log_cache_gains(self.starts.get(uncached_twin(config), []), self.starts.get(config, []))
         return ratio_estimate(logs) if logs else None
+
+
+def in_matrix_order(settings: Settings, configs: Iterable[Config]) -> tuple[Config, ...]:
+    """The cells as the matrix lays them out, FP32 first where it is only there as a partner; strangers at the end."""
+    axes = settings.matrix(name_of(settings.model))
+    if Precision.FP32 not in axes.precisions:
+        axes = replace(axes, precisions=(Precision.FP32, *axes.precisions))
+    cells = dict.fromkeys((*expand(axes), *startup_cells(axes)))
+    rank = {config: number for number, config in enumerate(cells)}
+    return tuple(sorted(configs, key=lambda config: rank.get(config, len(rank))))
 
 
 def inverse(estimate: Estimate) -> Estimate:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ovbench.agreement import Agreement
 from ovbench.campaign import Cell
-from ovbench.config import Config, Inputs, Precision
+from ovbench.config import Config, Hint, Inputs, Precision
 from ovbench.report.gates import gate_text
 from ovbench.report.numbers import DASH, mebibytes, milliseconds, percent, ratio, significant
 from ovbench.startup import PROCESSES
@@ -21,6 +21,7 @@ from ovbench.suite import Suite
 from ovbench.verdict import Outcome
 
 WIDTH = 100
+SHORT_HINT = {Hint.LATENCY: "lat", Hint.THROUGHPUT: "thr", Hint.CUMULATIVE_THROUGHPUT: "cum", Hint.NONE: "none"}
 ACCURACY_IMAGES_A_SECOND = 100  # plan's guess for one precision on two AVX2 cores
 START_SECONDS = 0.9  # plan's guess for one fresh start on two AVX2 cores
 
@@ -28,16 +29,21 @@ START_SECONDS = 0.9  # plan's guess for one fresh start on two AVX2 cores
 def summary_text(suite: Suite, unmatched: Sequence[str], coloured: bool) -> str:
     """Everything that is printed after a run; 100 columns, escape codes only if ``coloured``."""
     console, stream = _console(coloured)
+    if suite.smoke:
+        console.print("Smoke run (--benchmark-disable): every bench ran once; nothing was measured, judged or stored.")
+        return stream.getvalue()
     cells = [cell for cell in suite.measured.cells.values() if cell.measured and suite.measured.samples(cell.config)]
     if cells:
         console.print(_cells_table(suite, cells))
-        console.print(_legend(suite), highlight=False)
-    if suite.starts:
+        console.print(_legend(suite), highlight=False, markup=False)
+    if any(suite.starts.values()):
         console.print(_starts_table(suite))
     if suite.agreements:
         console.print(_agreements_table(suite))
     for line in _notes(suite, unmatched):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, highlight=False, markup=False)
+    for line in _places(suite):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)  # a path broken in two cannot be copied
     return stream.getvalue()
 
 
@@ -60,7 +66,7 @@ def _cells_table(suite: Suite, cells: Sequence[Cell]) -> Table:
     name = suite.source.name if suite.source else suite.settings.model
     table = _table(f"{name} on {suite.host.cpu_brand}, {suite.host.isa.value}, {suite.host.cores} cores")
     for heading in ("cell", "ran as"):
-        table.add_column(heading, no_wrap=True)
+        table.add_column(heading, overflow="fold")
     for heading in ("p50 ms", "p95", "p99", "FPS"):
         table.add_column(heading, justify="right", no_wrap=True)
     for heading in ("over FP32 [95 %]", "top-1", "verdict"):
@@ -91,7 +97,7 @@ def _cell_row(suite: Suite, cell: Cell) -> tuple[str, ...]:
 
 def cell_name(config: Config) -> str:
     """A config in a table: ``INT8 thr AUTO off``; axes at their default left out."""
-    hint = {"LATENCY": "lat", "THROUGHPUT": "thr", "CUMULATIVE_THROUGHPUT": "cum", "NONE": "none"}[config.hint.value]
+    hint = SHORT_HINT[config.hint]
     parts = [config.precision.value, hint, str(config.streams), config.cache.value]
     parts += [
         f"{letter}{value}"
@@ -99,7 +105,9 @@ def cell_name(config: Config) -> str:
         if value
     ]
     if config.inputs is not Inputs.PRESET:
-        parts[-1] = config.inputs.value
+        parts[3] = config.inputs.value  # such a row is never cached
+    if config.device != Config().device:
+        parts.append(config.device)
     return " ".join(parts)
 
 
@@ -114,8 +122,9 @@ def _ran_as(cell: Cell) -> str:
 def _legend(suite: Suite) -> str:
     lanes = suite.measured.lanes
     text = (
-        f"{lanes} lanes (fresh processes). ran as: kernels by MACs, s streams, t threads, r requests; async rows: "
-        "latency under load. Ratios are taken inside rounds, intervals over lanes."
+        f"{lanes} {'lane (a fresh process)' if lanes == 1 else 'lanes (fresh processes)'}. ran as: kernels by MACs, "
+        "s streams, t threads, r requests; async rows: latency under load. Ratios are taken inside rounds, intervals "
+        "over lanes."
     )
     aliases: dict[Config, list[str]] = {}
     for cell in suite.measured.cells.values():
@@ -136,7 +145,7 @@ def _starts_table(suite: Suite) -> Table:
     for heading in ("import ms", "read", "compile", "first", "total", "peak MiB"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("no cache / warm [95 %]", no_wrap=True)
-    for config, starts in suite.starts.items():
+    for config, starts in ((config, starts) for config, starts in suite.starts.items() if starts):
         gain = suite.cache_gain(config)
         table.add_row(
             f"{config.precision.value} cache {config.cache.value}",
@@ -158,7 +167,7 @@ def _agreements_table(suite: Suite) -> Table:
     headings = ("precision", "top-1 as FP32", "top-5 overlap", "FP32's 1st in top-5", "right in top-1")
     for heading in headings:
         table.add_column(heading, no_wrap=True)
-    for precision, agreement in suite.agreements.items():
+    for precision, agreement in sorted(suite.agreements.items(), key=lambda item: list(Precision).index(item[0])):
         table.add_row(*_agreement_row(precision, agreement))
     return table
 
@@ -179,7 +188,7 @@ def _notes(suite: Suite, unmatched: Sequence[str]) -> list[str]:
     if outcomes:
         counted = ", ".join(f"{count} {outcome.value}" for outcome, count in outcomes.items())
         lines.append(f"Gates: {counted}")
-        lines += ["  " + gate_text(gate) for gate in suite.gates if gate.outcome in (Outcome.FAILED, Outcome.UNSURE)]
+        lines += ["  " + text for text in _open_gates(suite)]
     for precision, reason in suite.unsupported.items():
         lines.append(f"{precision.value}: SKIPPED, {reason}")
     warnings = dict.fromkeys(cell.proof.warning for cell in suite.measured.cells.values() if cell.proof.warning)
@@ -187,6 +196,26 @@ def _notes(suite: Suite, unmatched: Sequence[str]) -> list[str]:
     lines += [f"{cell.config.id}: {cell.fault}" for cell in suite.measured.cells.values() if cell.fault]
     lines += suite.measured.notes
     lines += [f"no partner to compare with: {name}" for name in unmatched]
+    return lines
+
+
+def _open_gates(suite: Suite) -> list[str]:
+    """Gates that failed or are unsure, those of aliases told with the cell that stands for them."""
+    aliases: Counter[tuple[str, Config]] = Counter()
+    shown: dict[tuple[str, Config], str] = {}
+    for gate in suite.gates:
+        if gate.outcome in (Outcome.FAILED, Outcome.UNSURE):
+            cell = suite.measured.cells.get(gate.config)
+            key = (gate.what, gate.config if cell is None or cell.alias_of is None else cell.alias_of)
+            aliases[key] += key in shown
+            shown.setdefault(key, gate_text(gate))
+    return [text + (f" (+{aliases[key]} alias{'es' * (aliases[key] > 1)})" if aliases[key] else "")
+            for key, text in shown.items()]  # fmt: skip
+
+
+def _places(suite: Suite) -> list[str]:
+    """Where the run is kept."""
+    lines = []
     if suite.saved is not None:
         lines.append(f"Saved: {suite.saved}")
     if suite.journal.path.exists():
@@ -199,7 +228,7 @@ def plan_text(suite: Suite, starts: Sequence[Config], accuracy: bool) -> str:
     console, stream = _console(False)
     table = _table("Plan: nothing is measured")
     for heading in ("cell", "ran as", "measured"):
-        table.add_column(heading, no_wrap=True)
+        table.add_column(heading, overflow="fold")
     for cell in suite.measured.cells.values():
         own = "as " + cell_name(cell.alias_of) if cell.alias_of else f"no: {cell.fault}" if cell.fault else "yes"
         table.add_row(cell.config.id, _ran_as(cell) if cell.effective else DASH, own)
