@@ -8,10 +8,10 @@ INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help bench test smoke repeat check format wheel clean
+.PHONY: help bench test smoke repeat experiment-peers check format wheel clean
 
 help: ## what can be made (this text)
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 bench: $(INSTALLED) ## the main job: measure and judge the embedded model
 	$(BIN)/python -m pytest benches $(ARGS)
@@ -24,6 +24,9 @@ smoke: $(INSTALLED) ## run every bench once, measure nothing
 
 repeat: $(INSTALLED) ## the main job ten times: do its intervals hold (ARGS=--quick: three short runs)
 	$(BIN)/python -m ovbench.experiments.repeat $(ARGS)
+
+experiment-peers: $(INSTALLED) ## our loops beside a bare one and benchmark_app
+	$(BIN)/python -m ovbench.experiments.peers $(ARGS)
 
 check: $(INSTALLED) ## format, lint, types (mypy strict), import contracts
 	$(BIN)/ruff format --check
