@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help bench test smoke repeat experiment-peers check format wheel clean
+.PHONY: help bench test smoke repeat experiment-peers experiment-drift check format wheel clean
 
 help: ## what can be made (this text)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,9 @@ repeat: $(INSTALLED) ## the main job ten times: do its intervals hold (ARGS=--qu
 
 experiment-peers: $(INSTALLED) ## our loops beside a bare one and benchmark_app
 	$(BIN)/python -m ovbench.experiments.peers $(ARGS)
+
+experiment-drift: $(INSTALLED) ## what moves on a quiet machine, and what keeps it steadier
+	$(BIN)/python -m ovbench.experiments.drift $(ARGS)
 
 check: $(INSTALLED) ## format, lint, types (mypy strict), import contracts
 	$(BIN)/ruff format --check
