@@ -8,6 +8,7 @@ import os
 import shlex
 import subprocess
 import sys
+import textwrap
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,7 @@ DISPLAY_DEFAULTS = {
     "benchmark_cprofile": None,
 }
 DEFAULT_STORAGE = "file://./.benchmarks"
+LINE_WIDTH = 100
 REFUSED_KEY = "ovbench_refused"
 SESSION_FIXTURES = {"ov_precision", "ov_hint", "ov_streams", "ov_cache", "ov_model_path", "ov_compiled"}
 
@@ -86,8 +88,6 @@ def pytest_configure(config: pytest.Config) -> None:
                             "all, sync, async, pairs, precisions or startup")  # fmt: skip
     config.stash[OUTCOMES] = {}
     config.stash[REMARKS] = []
-    if config.pluginmanager.hasplugin("dsession"):
-        config.pluginmanager.register(Controller(), "ovbench-controller")
     try:
         config.stash[SETTINGS] = read_settings(given_options(config))
     except BadInput as error:
@@ -184,23 +184,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         "pytest-xdist is active (-n), and benches that run in parallel measure each other: "
         "run without -n, or with -p no:xdist"
     )
+    config._benchmarksession.xdist_benchmark_found = False  # type: ignore[attr-defined]  # else it warns besides
     items.clear()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """In the controller of pytest-xdist: say what a worker has refused, once; one line, exit 4."""
+    refusal = (getattr(node, "workeroutput", None) or {}).get(REFUSED_KEY)
+    if refusal:
+        raise pytest.UsageError(refusal)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Keep hypothesis out of sessions of benches: its plugin ends by importing all of it, a second, used or not."""
     if items_by_kind(session.items) and "hypothesis" not in sys.modules:
         session.config.pluginmanager.unregister(name="hypothesispytest")
-
-
-class Controller:
-    """What pytest-xdist's controlling process does besides: it ends the session that a worker has refused."""
-
-    def pytest_testnodedown(self, node: Any) -> None:
-        """Raise what the worker could not: one line, exit 4."""
-        refusal = (getattr(node, "workeroutput", None) or {}).get(REFUSED_KEY)
-        if refusal:
-            raise pytest.UsageError(refusal)
 
 
 # --------------------------------------------------------------------------------------------------------- running
@@ -237,6 +236,7 @@ def pytest_runtestloop(session: pytest.Session) -> object | None:
     except BadInput as error:
         del config.stash[SUITE]
         suite.close()
+        _save_nothing(benchmark_session)
         raise pytest.UsageError(str(error)) from None
     except OvbenchError as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.TESTS_FAILED)
@@ -247,11 +247,16 @@ def _benchmark_session(config: pytest.Config) -> Any:
     if not config.pluginmanager.hasplugin("benchmark"):
         raise pytest.UsageError("-p no:benchmark: the benches need pytest-benchmark: run without that option")
     session = config._benchmarksession  # type: ignore[attr-defined]
-    if session.json and not Path(session.json).absolute().parent.is_dir():
-        raise pytest.UsageError(
-            f"--benchmark-json {session.json}: there is no folder {Path(session.json).absolute().parent}: make it first"
-        )
+    path = Path(session.json).absolute() if session.json else None
+    if path and not path.parent.is_dir():
+        _save_nothing(session)
+        raise pytest.UsageError(f"--benchmark-json {path}: there is no folder {path.parent}: make it first")
     return session
+
+
+def _save_nothing(benchmark_session: Any) -> None:
+    """Keep pytest-benchmark from warning that there is nothing to save."""
+    benchmark_session.save = benchmark_session.autosave = benchmark_session.json = None
 
 
 def _prepare_and_measure(config: pytest.Config, suite: Suite, kinds: dict[str, list[Config]]) -> object | None:
@@ -336,7 +341,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
     suite.finish(int(exitstatus))
     benchmark_session = config._benchmarksession  # type: ignore[attr-defined]
     if not benchmark_session.benchmarks:
-        benchmark_session.save = benchmark_session.autosave = None  # it would warn that there is nothing to save
+        _save_nothing(benchmark_session)
     config.stash[STORED] = _stored(benchmark_session)
     return (yield)
 
@@ -377,10 +382,11 @@ def pytest_benchmark_compare_machine_info(
     return (yield)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Our table, after pytest-benchmark's if that was asked for."""
     for remark in config.stash.get(REMARKS, []):
-        terminalreporter.write_line(remark)
+        _write(config, textwrap.fill(remark, LINE_WIDTH))
     suite = config.stash.get(SUITE, None)
     if suite is None or suite.settings.plan or suite.source is None:
         return
@@ -393,15 +399,14 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 def _unmatched(config: pytest.Config) -> list[str]:
-    """Rows that a comparison has no partner for, each with the side that has it."""
+    """Rows that a comparison has no partner for, one line for each side."""
     session = config._benchmarksession  # type: ignore[attr-defined]
     if not session.compared_mapping:
         return []
     stored = {name for rows in session.compared_mapping.values() for name in rows}
     now = {row.fullname for row in session.benchmarks if row}
-    return [f"{name} (only in this run)" for name in sorted(now - stored)] + [
-        f"{name} (only in the stored run)" for name in sorted(stored - now)
-    ]
+    sides = {"in this run": sorted(now - stored), "in the stored run": sorted(stored - now)}
+    return [f"only {side}: {', '.join(names)}" for side, names in sides.items() if names]
 
 
 def _is_terminal(config: pytest.Config) -> bool:

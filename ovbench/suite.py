@@ -19,7 +19,7 @@ from ovbench.agreement import Agreement, measure_agreement
 from ovbench.artifacts import ArtifactCache, default_root
 from ovbench.campaign import Cell, Measurements, Order, Plan
 from ovbench.config import Cache, Config, Mode, Precision, expand, startup_cells, uncached_twin, with_partners
-from ovbench.errors import NothingMeasured, OvbenchError
+from ovbench.errors import NothingMeasured, NotWritable, OvbenchError
 from ovbench.images import Scenes, to_input
 from ovbench.lanes import Lane
 from ovbench.machine import Isa
@@ -140,6 +140,8 @@ class Suite:
                     self.variants[precision] = sources.variant_of(
                         self.source, precision, self.cache, lambda doing, share: advance(share, doing)
                     )
+            except NotWritable:
+                raise
             except OvbenchError as error:
                 if self.source.embedded or precision is not Precision.INT8:
                     raise

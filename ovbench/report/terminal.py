@@ -195,7 +195,7 @@ def _notes(suite: Suite, unmatched: Sequence[str]) -> list[str]:
     lines += [f"warning: {warning}" for warning in warnings]
     lines += [f"{cell.config.id}: {cell.fault}" for cell in suite.measured.cells.values() if cell.fault]
     lines += suite.measured.notes
-    lines += [f"no partner to compare with: {name}" for name in unmatched]
+    lines += [f"no partner to compare with, {rows}" for rows in unmatched]
     return lines
 
 
