@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
 import statistics
 import tempfile
@@ -122,6 +123,14 @@ class Measurements:
         """Replicates of a cell (an alias has its representative's)."""
         return tuple(self.replicates.get(self.representative(config), ()))
 
+    def fail(self, config: Config, fault: str) -> None:
+        """Make a fault of a cell and of its aliases; what was measured of it so far stays."""
+        self.cells.setdefault(config, Cell(config))
+        for each, cell in list(self.cells.items()):
+            if config in (each, cell.alias_of):
+                self.cells[each] = replace(cell, fault=fault)
+        self.notes.append(f"{config.id}: {fault}; the other cells go on without it")
+
     def log_speedups(self, config: Config) -> tuple[float, ...]:
         """Log of the speed-up over FP32, one per lane; empty for a cell without an FP32 partner."""
         partner = fp32_partner(config)
@@ -147,26 +156,34 @@ def probe(
     """
     cells: dict[Config, Cell] = {}
     by_effect: dict[tuple[Any, ...], Config] = {}
-    lane = open_lane()
+    lane = _ready_lane(open_lane)
     try:
-        lane.ask({"do": "import"})
         for config in _uncached_first(order.configs):
             try:
-                cell = _probe_one(order, lane, config, cells, cache_root, clock)
+                cell = _probe_one(order, lane, config, cells, by_effect, cache_root, clock)
             except ContestantRefused as refusal:
                 cell = Cell(config, fault=str(refusal))
             except LaneError as death:
                 cell = Cell(config, fault=str(death))
-                lane = open_lane()
-            if not cell.fault and cell.alias_of is None:
-                first = by_effect.setdefault(_effect_key(cell), config)
-                if first != config:
-                    cell = _aliased(cell, first)
+                lane = _ready_lane(open_lane)
+            if cell.measured:
+                by_effect[_effect_key(cell)] = config
             cells[config] = cell
             on_cell(cell)
     finally:
         lane.close()
     return {config: cells[config] for config in order.configs}
+
+
+def _ready_lane(open_lane: OpenLane) -> Askable:
+    """A lane that has imported OpenVINO, which is not to count as any cell's time to open."""
+    lane = open_lane()
+    try:
+        lane.ask({"do": "import"})
+    except BaseException:
+        lane.close()
+        raise
+    return lane
 
 
 def _uncached_first(configs: Iterable[Config]) -> list[Config]:
@@ -178,52 +195,52 @@ def _probe_one(
     lane: Askable,
     config: Config,
     cells: Mapping[Config, Cell],
+    by_effect: Mapping[tuple[Any, ...], Config],
     cache_root: Path,
     clock: Clock,
 ) -> Cell:
-    cache_dir = cache_root / f"{config.model}-{config.precision.value}" if config.cache is not Cache.OFF else None
-    request = order.open_request(config, cache_dir)
-    if cache_dir is not None and not cache_dir.exists():
-        lane.ask({**request, "key": "fill"})
-        lane.ask({"do": "close", "key": "fill"})
+    request = order.open_request(config, _cache_dir(cache_root, config))
     begin = clock()
     answer = lane.ask(request)
-    open_s = clock() - begin
-    digest = lane.ask({"do": "digest", "key": config.id})["digest"]
-    begin = clock()
-    duration = round(block_seconds(config) * 1e9)
-    lane.ask({"do": "block", "key": config.id, "duration_ns": 1 if cache_dir else duration})
-    block_s = clock() - begin
-    lane.ask({"do": "close", "key": config.id})
-    effective = answer["effective"]
+    if config.cache is Cache.WARM and not answer["effective"]["loaded_from_cache"]:  # then this has filled it
+        lane.ask({"do": "close", "key": config.id})
+        begin = clock()
+        answer = lane.ask(request)
     cell = Cell(
         config,
-        effective=effective,
-        digest=digest,
-        proof=prove(order.variant(config), effective["mac_shares"]),
-        open_s=open_s,
-        block_s=block_s,
+        effective=answer["effective"],
+        open_s=clock() - begin,
+        digest=lane.ask({"do": "digest", "key": config.id})["digest"],
+        proof=prove(order.variant(config), answer["effective"]["mac_shares"]),
         memory_bytes=int(answer["memory_bytes"] or 0),
     )
-    if cell.proof.error:
-        return _faulty(cell, cell.proof.error)
-    if config.cache is Cache.WARM:
-        twin = cells.get(uncached_twin(config))
-        if not effective["loaded_from_cache"]:
-            return _faulty(cell, "warm row was not loaded from the model cache (LOADED_FROM_CACHE is false)")
-        if twin is not None and twin.digest and twin.digest != digest:
-            return _faulty(cell, "outputs of the model loaded from the cache differ from those without a cache")
-        if twin is not None and not twin.fault:
-            return _aliased(cell, twin.alias_of or twin.config)
+    cell = _judged(cell, cells, by_effect)
+    if cell.measured:
+        begin = clock()
+        lane.ask({"do": "block", "key": config.id, "duration_ns": round(block_seconds(config) * 1e9)})
+        cell = replace(cell, block_s=clock() - begin)
+    lane.ask({"do": "close", "key": config.id})
     return cell
 
 
-def _aliased(cell: Cell, of: Config) -> Cell:
-    return replace(cell, alias_of=of)
+def _judged(cell: Cell, cells: Mapping[Config, Cell], by_effect: Mapping[tuple[Any, ...], Config]) -> Cell:
+    """The cell as a fault, as an alias, or as it is."""
+    config = cell.config
+    if cell.proof.error:
+        return replace(cell, fault=cell.proof.error)
+    if config.cache is Cache.WARM:
+        twin = cells.get(uncached_twin(config))
+        if not cell.effective["loaded_from_cache"]:
+            return replace(cell, fault="warm row was not loaded from the model cache (LOADED_FROM_CACHE is false)")
+        if twin is not None and twin.digest and twin.digest != cell.digest:
+            return replace(cell, fault="outputs of the model loaded from the cache differ from those without a cache")
+        if twin is not None and not twin.fault:
+            return replace(cell, alias_of=twin.alias_of or twin.config)
+    return replace(cell, alias_of=by_effect.get(_effect_key(cell)))
 
 
-def _faulty(cell: Cell, fault: str) -> Cell:
-    return replace(cell, fault=fault)
+def _cache_dir(cache_root: Path, config: Config) -> Path:
+    return cache_root / f"{config.model}-{config.precision.value}"
 
 
 def _effect_key(cell: Cell) -> tuple[Any, ...]:
@@ -255,13 +272,15 @@ def block_seconds(config: Config) -> float:
 def group_by_memory(cells: Sequence[Cell], limit_bytes: int | None) -> tuple[tuple[Config, ...], ...]:
     """Split cells over lanes so that each group's memory stays within the limit, every cell beside its FP32 partner.
 
-    A partner stands in every group that needs it. A cell that alone exceeds the limit gets a group of its own.
+    A partner (or the cell that it is an alias of) stands in every group that needs it. A cell that with its partner
+    exceeds the limit gets a group of its own. Cells that are not measured are in no group.
     """
-    known = {cell.config: cell for cell in cells}
+    known = {cell.config: cell for cell in cells if cell.measured}
+    stands_for = {cell.config: cell.alias_of or cell.config for cell in cells}
     groups: list[list[Config]] = []
-    for cell in cells:
-        partner = fp32_partner(cell.config)
-        bundle = [each for each in dict.fromkeys((partner, cell.config)) if each in known]
+    for config in known:
+        partner = stands_for.get(fp32_partner(config))
+        bundle = [each for each in dict.fromkeys((partner, config)) if each in known]
         for group in groups:
             union = list(dict.fromkeys([*group, *bundle]))
             if limit_bytes is None or sum(known[each].memory_bytes for each in union) <= limit_bytes:
@@ -277,12 +296,16 @@ def make_plan(cells: Sequence[Cell], order: Order, left_s: float, lane_start_s: 
 
     As many lanes as leave each at least MIN_ROUNDS rounds and half of its life for measuring, since the noise is
     between lanes; at least MIN_LANES while each holds one round. Raises BadOption when not even one round fits.
+    ``cells`` may hold aliases and faults too: they are not measured, but tell which cell an alias's partner is.
     """
     groups = group_by_memory(cells, order.max_memory_bytes)
-    known = {cell.config: cell for cell in cells}
-    largest = max(groups, key=lambda group: sum(known[each].open_s for each in group))
-    start_s = lane_start_s + sum(known[each].open_s for each in largest) + len(largest) * order.warmup_s
-    round_s = sum(known[each].block_s + BLOCK_OVERHEAD_S for each in largest)
+    known = {cell.config: cell for cell in cells if cell.measured}
+
+    def cost_s(group: Sequence[Config]) -> tuple[float, float]:
+        opening = sum(known[each].open_s for each in group) + len(group) * order.warmup_s
+        return lane_start_s + opening, sum(known[each].block_s + BLOCK_OVERHEAD_S for each in group)
+
+    start_s, round_s = max(map(cost_s, groups), key=sum)
     if order.smoke:
         return Plan(groups, 1, start_s + round_s, start_s, round_s)
     share_s = left_s / len(groups)
@@ -290,7 +313,7 @@ def make_plan(cells: Sequence[Cell], order: Order, left_s: float, lane_start_s: 
         needed = order.budget_s - left_s + (start_s + round_s) * len(groups)
         raise BadOption(
             f"--ov-budget {order.budget_s:g}s: too small for one round of {len(known)} cells, "
-            f"which needs about {needed * 1.2:.0f}s; give that, or select fewer cells"
+            f"which needs about {math.ceil(needed * 1.2)}s; give that, or select fewer cells"
         )
     comfortable = max(start_s + MIN_ROUNDS * round_s, start_s / MIN_MEASURING_SHARE)
     lanes = int(share_s / comfortable)
@@ -315,31 +338,43 @@ def measure(
 ) -> None:
     """Run the plan. Finished replicates go ``into`` the measurements and to ``on_replicate`` as each lane ends.
 
-    A lane that dies is replaced, and said; after MAX_DEATHS the campaign ends with what it has. On Ctrl-C the whole
-    rounds of the lane at hand are kept too.
+    A lane that dies is replaced, and said; after MAX_DEATHS the campaign ends with what it has, unless all died of one
+    cell: that cell, like one that OpenVINO refuses, becomes a fault and the others go on. On Ctrl-C the whole rounds of
+    the lane at hand are kept too.
     """
-    deaths = 0
+    deaths: list[Config | None] = []
     end = clock() + plan.total_s
     slots = [group for _ in range(plan.lanes) for group in plan.groups]
     while slots:
-        group = slots[0]
+        group = [config for config in slots[0] if config not in into.cells or not into.cells[config].fault]
+        if not group:
+            slots.pop(0)
+            continue
         number = into.lanes
         into.lanes += 1
         lane_end = clock() + max(0.0, end - clock()) / len(slots)
-        blocks: dict[Config, list[Block]] = {config: [] for config in group}
+        life = _Life({config: [] for config in group})
         try:
             lane = open_lane()
             with contextlib.closing(lane):
-                _measure_lane(order, group, lane, number, lane_end, cache_root, clock, blocks, on_round)
+                _measure_lane(order, life, lane, number, lane_end, cache_root, clock, on_round)
+        except ContestantRefused as refusal:
+            assert life.asked is not None, "only a contestant can be refused"
+            into.fail(life.asked, str(refusal))
+            continue
         except LaneError as death:
-            deaths += 1
-            if deaths >= MAX_DEATHS:
-                into.notes.append(f"lane {number + 1}: {death}; {deaths} lanes are lost, the campaign ends here")
+            deaths.append(life.asked)
+            if len(deaths) < MAX_DEATHS:
+                into.notes.append(f"lane {number + 1}: {death}; a fresh lane takes its place")
+                continue
+            if life.asked is None or len(set(deaths)) > 1:
+                into.notes.append(f"lane {number + 1}: {death}; {len(deaths)} lanes are lost, the campaign ends here")
                 return
-            into.notes.append(f"lane {number + 1}: {death}; a fresh lane takes its place")
+            into.fail(life.asked, f"{len(deaths)} lanes died of it, the last: {death}")
+            deaths.clear()
             continue
         finally:
-            for config, done in blocks.items():
+            for config, done in life.blocks.items():
                 if done:
                     replicate = Replicate(number, config.mode, tuple(done))
                     into.replicates.setdefault(config, []).append(replicate)
@@ -347,24 +382,34 @@ def measure(
         slots.pop(0)
 
 
+@dataclass
+class _Life:
+    """What one lane has done: blocks of whole rounds, and the cell that it was last asked about."""
+
+    blocks: dict[Config, list[Block]]
+    asked: Config | None = None
+
+
 def _measure_lane(
     order: Order,
-    group: Sequence[Config],
+    life: _Life,
     lane: Askable,
     number: int,
     lane_end: float,
     cache_root: Path,
     clock: Clock,
-    blocks: dict[Config, list[Block]],
     on_round: Callable[[], None],
 ) -> None:
+    group = tuple(life.blocks)
     for config in group:
-        cache_dir = cache_root / f"{config.model}-{config.precision.value}"
-        lane.ask(order.open_request(config, cache_dir))
+        life.asked = config
+        lane.ask(order.open_request(config, _cache_dir(cache_root, config)))
     for config in group:
+        life.asked = config
         lane.ask({"do": "block", "key": config.id, "duration_ns": round(order.warmup_s * 1e9)})
 
     def run_block(config: Config, round_number: int) -> Block:
+        life.asked = config
         request = {"do": "block", "key": config.id, "duration_ns": round(block_seconds(config) * 1e9)}
         return parse_block(round_number, lane.ask(request))
 
@@ -379,7 +424,7 @@ def _measure_lane(
 
     for finished in run_rounds(group, run_block, enough, order.seed, number):
         for config, block in finished.items():
-            blocks[config].append(block)
+            life.blocks[config].append(block)
         on_round()
 
 
