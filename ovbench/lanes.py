@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import tempfile
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from ovbench.errors import ContestantRefused, LaneDied, LaneHung
 
 ANSWER_TIMEOUT_S = 120.0  # compiling a large model on two cores takes tens of seconds; a hang takes for ever
 TAIL_LINES = 3
+NO_LANE = (OSError, EOFError, AssertionError)  # execnet asserts that the other side speaks Python
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,13 @@ class LaneSpec:
     environment: tuple[tuple[str, str], ...] = ()
     affinity: tuple[int, ...] = ()
 
-    def gateway(self) -> str:
-        """The execnet specification of such a process."""
-        parts = ["popen"]
+    def gateway(self) -> execnet.XSpec:
+        """The execnet specification of such a process; set piece by piece, since its text form splits at ``//``."""
+        spec = execnet.XSpec("popen")
         if self.python:
-            parts.append(f"python={self.python}")
-        parts += [f"env:{name}={value}" for name, value in self.environment]
-        return "//".join(parts)
+            spec.python = shlex.quote(self.python)
+        spec.env = dict(self.environment)
+        return spec
 
 
 class Askable(Protocol):
@@ -67,10 +69,13 @@ class Lane:
             self._channel = self._gateway.remote_exec(worker)
             order = {"do": "hello", "stderr": name, "affinity": list(self.spec.affinity)}
             self.identity = self.ask(order)
-        except BaseException as error:
+        except (*NO_LANE, LaneDied, ContestantRefused) as error:
             self.close()
-            if isinstance(error, (OSError, EOFError)):
-                raise LaneDied(f"no lane could be started with {self.spec.python or 'this Python'}: {error}") from error
+            python = self.spec.python or "this Python"
+            why = worker.one_line(error)
+            raise LaneDied(f"no lane could be started with {python}: {why}: give a Python that has openvino") from error
+        except BaseException:
+            self.close()
             raise
         self._pid = int(self.identity["pid"])
 
@@ -87,7 +92,10 @@ class Lane:
         except self._channel.TimeoutError:
             said = self._last_words()
             self.close()
-            raise LaneHung(f"a lane gave no answer to {order['do']!r} within {timeout_s:.0f} s{said}") from None
+            raise LaneHung(f"a lane gave no answer to {order['do']!r} within {timeout_s:g} s{said}") from None
+        except execnet.RemoteError as error:  # the worker's own code failed, which ends it
+            self.close()
+            raise LaneDied(f"a lane died at {order['do']!r}: {worker.one_line(error)}") from None
         except (EOFError, OSError):
             said = self._last_words()
             self.close()

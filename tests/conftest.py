@@ -1,0 +1,33 @@
+"""What all tests share: hypothesis' settings, and a tiny real model, read from a file as any other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from ovbench.worker import import_openvino
+
+# No absolute time is asserted: a busy machine is no reason for a test to fail.
+settings.register_profile("ovbench", deadline=None)
+settings.load_profile("ovbench")
+
+
+@pytest.fixture(scope="session")
+def tiny_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A 3x3 convolution (8 channels) with ReLU and a 10-class head on an f32 input ``image`` [1, 3, 16, 16]."""
+    openvino = import_openvino()
+    from openvino import opset13 as op
+
+    random = np.random.default_rng(0)
+    image = op.parameter([1, 3, 16, 16], openvino.Type.f32, name="image")
+    image.output(0).set_names({"image"})
+    kernel = random.normal(size=(8, 3, 3, 3)).astype(np.float32)
+    features = op.relu(op.convolution(image, kernel, [1, 1], [1, 1], [1, 1], [1, 1]))
+    pooled = op.reduce_mean(features, np.array([2, 3]))
+    logits = op.matmul(pooled, random.normal(size=(8, 10)).astype(np.float32), False, False)
+    path = tmp_path_factory.mktemp("tiny") / "tiny.xml"
+    openvino.save_model(openvino.Model([logits], [image], "tiny"), path, compress_to_fp16=False)
+    return path
