@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +71,13 @@ def parse_block(round_number: int, answer: Mapping[str, Any]) -> Block:
     )
 
 
+def samples_s(blocks: Iterable[Block], mode: Mode) -> list[float]:
+    """What a row stores, in seconds: every call (sync), or the time per inference of each window (async)."""
+    if mode is Mode.SYNC:
+        return [each / 1e9 for block in blocks for each in block.wall_ns]
+    return [block.cost_ns(mode) / 1e9 for block in blocks]
+
+
 def summarize(replicates: Sequence[Replicate], batch: int = 1) -> Summary | None:
     """Percentiles and rate over all blocks; None without any. Images a second = ``batch`` x inferences a second."""
     blocks = [(replicate.mode, block) for replicate in replicates for block in replicate.blocks]
@@ -100,8 +108,11 @@ def round_ratios(candidate: Replicate, reference: Replicate) -> tuple[float, ...
 
 
 def log_ratio_by_lane(candidate: Sequence[Replicate], reference: Sequence[Replicate]) -> tuple[float, ...]:
-    """One figure per lane that measured both: log of the median in-round ratio (reference / candidate)."""
+    """One figure per lane that measured both: the median log of its in-round ratios (reference / candidate).
+
+    The median of logs, not the log of the median: of an even count of rounds only that changes its sign with the sides.
+    """
     by_lane = {replicate.lane: replicate for replicate in reference}
     pairs = [(mine, by_lane[mine.lane]) for mine in candidate if mine.lane in by_lane]
     ratios = [round_ratios(mine, theirs) for mine, theirs in pairs]
-    return tuple(float(np.log(statistics.median(each))) for each in ratios if each)
+    return tuple(statistics.median(map(math.log, each)) for each in ratios if each)
