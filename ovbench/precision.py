@@ -44,6 +44,7 @@ def compile_properties(config: Config, cache_dir: Path | None) -> dict[str, str]
     if config.threads:
         properties["INFERENCE_NUM_THREADS"] = str(config.threads)
     if config.cache is not Cache.OFF:
+        assert cache_dir is not None, f"{config.id} needs a folder for the model cache"
         properties["CACHE_DIR"] = str(cache_dir)
     return properties
 
