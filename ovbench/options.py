@@ -50,7 +50,7 @@ class Option:
         try:
             return self.parse(text.strip())
         except ValueError as error:
-            shown = text if text and text.isprintable() else repr(text)
+            shown = text if text.strip() and text.isprintable() else repr(text)
             raise BadOption(f"{self.flag} {shown}: {error}") from None
 
 
