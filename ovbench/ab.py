@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +16,10 @@ from ovbench import images, runtime, worker
 from ovbench.agreement import Agreement, measure_agreement
 from ovbench.artifacts import ArtifactCache
 from ovbench.campaign import Order
-from ovbench.comparison import Comparison, Contest, Pair, run_comparison
+from ovbench.comparison import MIN_PAIRS, Comparison, Contest, Pair, run_comparison
 from ovbench.config import AUTO, Config, Hint, Mode, Precision
-from ovbench.errors import BadOption, ContestantRefused, LaneDied, LaneError
+from ovbench.errors import BadOption, ContestantRefused, LaneError
+from ovbench.gate import FAMILY_ALPHA, looks_at, slower_p_value
 from ovbench.images import Scenes, Subset
 from ovbench.lanes import Lane, LaneSpec
 from ovbench.models import source as sources
@@ -55,11 +56,6 @@ class Question:
     min_agreement: float | None = None
     seed: int = 0
 
-    @property
-    def is_same(self) -> bool:
-        """Whether both sides ask for the same: an A/A comparison."""
-        return self.a == self.b
-
 
 @dataclass(frozen=True)
 class MetricAnswer:
@@ -75,10 +71,14 @@ class MetricAnswer:
 
 @dataclass(frozen=True)
 class Outputs:
-    """How far the outputs lie apart on the same inputs; ``agreement`` is None for models that do not classify."""
+    """How far the outputs lie apart on the same inputs; None for outputs that cannot be laid side by side.
+
+    ``max_abs_difference`` is None where number or shapes of the outputs differ, ``agreement`` also for models that do
+    not classify.
+    """
 
     inputs: int
-    max_abs_difference: float
+    max_abs_difference: float | None
     agreement: Agreement | None
 
 
@@ -125,8 +125,7 @@ def resolve(question: Question, cache: ArtifactCache, progress: Progress) -> tup
 
 
 def _resolve_side(name: str, question: Question, side: Side, cache: ArtifactCache, progress: Progress) -> Resolved:
-    if side.python and not Path(side.python).is_file():
-        raise BadOption(f"{name} python={side.python}: no such file: give the path of a Python that has openvino")
+    _check_place(name, side)
     given = side.model or question.model
     precision = side.precision or question.precision
     reason = runtime.unsupported(precision, question.device)
@@ -140,6 +139,21 @@ def _resolve_side(name: str, question: Question, side: Side, cache: ArtifactCach
     python = str(Path(side.python).absolute()) if side.python else ""
     lane = LaneSpec(python, side.environment, side.affinity)
     return Resolved(name, side, lane, variant.path, orders)
+
+
+def _check_place(name: str, side: Side) -> None:
+    if side.python and not Path(side.python).is_file():
+        raise BadOption(f"{name} python={side.python}: no such file: give the path of a Python that has openvino")
+    cores = _usable_cores()
+    missing = [core for core in side.affinity if cores is not None and core not in cores]
+    if missing:
+        known = ",".join(str(core) for core in sorted(cores or ()))
+        raise BadOption(f"{name} {side.text}: core {missing[0]} is not there or not ours: give some of {known}")
+
+
+def _usable_cores() -> frozenset[int] | None:
+    """Numbers of the cores we may run on; None where the system does not tell."""
+    return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
 
 
 def _order(question: Question, model: str, variant: Variant, side: Side, metric: str) -> dict[str, Any]:
@@ -174,8 +188,11 @@ class Preflight:
     outputs: tuple[tuple[NDArray[np.float32], ...], ...]
 
 
-def preflight(resolved: Resolved, inputs: Sequence[Sequence[NDArray[Any]]]) -> Preflight:
-    """Open one side once and run the shared inputs. Raises BadOption, one line, for a side that cannot run."""
+def preflight(resolved: Resolved, inputs: Sequence[Sequence[NDArray[Any]]], like: Preflight | None = None) -> Preflight:
+    """Open one side once and run the shared inputs.
+
+    Raises BadOption, one line, for a side that cannot run, or that takes other inputs than ``like``.
+    """
     try:
         with Lane(resolved.lane) as lane:
             imported = lane.ask({"do": "import"})
@@ -183,6 +200,8 @@ def preflight(resolved: Resolved, inputs: Sequence[Sequence[NDArray[Any]]]) -> P
             for metric, order in resolved.orders.items():
                 answer = lane.ask(order)
                 effective[metric] = answer["effective"]
+            if like is not None:
+                _check_same_inputs(like.signature, answer["signature"])
             key = next(iter(resolved.orders))
             outputs = []
             if _fits(answer["signature"], inputs):
@@ -191,9 +210,8 @@ def preflight(resolved: Resolved, inputs: Sequence[Sequence[NDArray[Any]]]) -> P
                     outputs.append(tuple(_array(each) for each in sent["outputs"]))
     except ContestantRefused as refusal:
         remedy = "install openvino and numpy there" if "No module named" in str(refusal) else "change this side"
-        raise BadOption(f"{resolved.name} {resolved.side.text}: {refusal}: {remedy}") from None
-    except LaneDied as death:
-        raise BadOption(f"{resolved.name} {resolved.side.text}: {death}: give a Python that has openvino") from None
+        said = str(refusal).rstrip(".")
+        raise BadOption(f"{resolved.name} {resolved.side.text}: {said}: {remedy}") from None
     except LaneError as error:
         raise BadOption(f"{resolved.name} {resolved.side.text}: {error}") from None
     return Preflight(str(imported["version"]), effective, answer["signature"], tuple(outputs))
@@ -219,20 +237,26 @@ def shared_inputs(path: Path, seed: int) -> list[list[NDArray[Any]]]:
 
 
 def compare_outputs(a: Preflight, b: Preflight) -> Outputs | None:
-    """Largest absolute difference over all outputs, and top-k agreement where the first output is (1, classes)."""
+    """Largest absolute difference over all outputs, and top-k agreement where the first output is (1, classes).
+
+    NaN on one side or both gives a difference of NaN; None without any output.
+    """
     if not a.outputs or not b.outputs:
         return None
+    shapes = [[each.shape for each in side.outputs[0]] for side in (a, b)]
+    if shapes[0] != shapes[1]:
+        return Outputs(len(a.outputs), None, None)
     differences = [
         float(np.max(np.abs(mine - theirs))) if mine.size else 0.0
         for ours, others in zip(a.outputs, b.outputs, strict=True)
         for mine, theirs in zip(ours, others, strict=True)
-        if mine.shape == theirs.shape
     ]
-    logits_a = np.stack([each[0].reshape(-1) for each in a.outputs])
-    logits_b = np.stack([each[0].reshape(-1) for each in b.outputs])
-    classifies = a.outputs[0][0].ndim == 2 and logits_a.shape == logits_b.shape and logits_a.shape[1] > 1
-    agreement = measure_agreement(logits_b, logits_a) if classifies else None
-    return Outputs(len(a.outputs), max(differences, default=math.inf), agreement)
+    first = a.outputs[0][0]
+    agreement = None
+    if first.ndim == 2 and first.size > 1:
+        logits_a, logits_b = (np.stack([each[0].reshape(-1) for each in side.outputs]) for side in (a, b))
+        agreement = measure_agreement(logits_b, logits_a)
+    return Outputs(len(a.outputs), float(np.max(differences)), agreement)
 
 
 def ask(
@@ -242,18 +266,19 @@ def ask(
     progress: Progress,
     on_pair: Callable[[Question, Pair], None] = lambda _question, _pair: None,
     into: Comparison | None = None,
+    family: int = 1,
 ) -> Answer:
-    """Answer one question. Raises BadInput; a side whose lanes die thrice is told in ``comparison.failed``."""
+    """Answer one question. Raises BadInput; a side whose lanes die thrice is told in ``comparison.failed``.
+
+    ``family``: how many metrics a gate judges together; the more, the clearer SLOWER must be before measuring ends.
+    """
     sides = resolve(question, cache, progress)
     inputs = shared_inputs(sides[0].path, question.seed)
-    before = preflight(sides[0], inputs), preflight(sides[1], inputs)
-    _check_same_inputs(before)
-    contests = [
-        Contest(metric, METRICS[metric], (sides[0].orders[metric], sides[1].orders[metric]))
-        for metric in question.metrics
-    ]
+    first = preflight(sides[0], inputs)
+    before = first, preflight(sides[1], inputs, first)
+    contests = contests_of(question, sides)
     comparison = into if into is not None else Comparison(question.name)
-    if question.is_same:
+    if (sides[0].lane, sides[0].orders) == (sides[1].lane, sides[1].orders):
         comparison.notes.append("both sides are the same: an A/A comparison")
     band = max(question.tolerance, host_band)
     total_s = question.budget_s * len(contests)
@@ -268,8 +293,8 @@ def ask(
         run_comparison(
             comparison,
             contests,
-            (lambda: Lane(sides[0].lane), lambda: Lane(sides[1].lane)),
-            lambda so_far, left: [each for each in left if not is_decided(so_far, each.key, band)],
+            lane_openers(sides),
+            lambda so_far, left: [each for each in left if not is_decided(so_far, each.key, band, family)],
             total_s,
             question.seed,
             on_pair=lambda pair: on_pair(question, pair),
@@ -278,18 +303,44 @@ def ask(
     return judge(question, comparison, host_band, compare_outputs(*before), before)
 
 
-def _check_same_inputs(before: tuple[Preflight, Preflight]) -> None:
-    shapes = [[(list(shape), kind) for _, shape, kind in each.signature] for each in before]
+def contests_of(question: Question, sides: tuple[Resolved, Resolved]) -> list[Contest]:
+    """One contest per metric."""
+    return [
+        Contest(metric, METRICS[metric], (sides[0].orders[metric], sides[1].orders[metric]))
+        for metric in question.metrics
+    ]
+
+
+def lane_openers(sides: tuple[Resolved, Resolved]) -> tuple[Callable[[], Lane], Callable[[], Lane]]:
+    """What starts a fresh lane of each side."""
+    return (lambda: Lane(sides[0].lane), lambda: Lane(sides[1].lane))
+
+
+def _check_same_inputs(a: Any, b: Any) -> None:
+    shapes = [[(list(shape), kind) for _, shape, kind in signature] for signature in (a, b)]
     if shapes[0] != shapes[1]:
-        raise BadOption(
-            f"sides take different inputs, A {shapes[0]} and B {shapes[1]}: compare models of one interface"
-        )
+        told = [", ".join(f"{shape} {_kind(kind)}" for shape, kind in each) for each in shapes]
+        raise BadOption(f"sides take different inputs, A {told[0]} and B {told[1]}: compare models of one interface")
 
 
-def is_decided(comparison: Comparison, key: str, band: float) -> bool:
-    """Whether the pairs so far answer the question for this metric."""
+def _kind(text: str) -> str:
+    """``float32`` of openvino's ``<Type: 'float32'>``."""
+    return text.removeprefix("<Type: '").removesuffix("'>")
+
+
+def verdict_of(log_ratios: Sequence[float], band: float) -> Verdict:
+    """The verdict of these pairs' log ratios; none at all is UNSURE."""
+    return compare(ratio_estimate(log_ratios, CONFIDENCE), band) if log_ratios else Verdict.UNSURE
+
+
+def is_decided(comparison: Comparison, key: str, band: float, family: int = 1) -> bool:
+    """Whether the pairs so far answer the question for this metric, for SLOWER as one of a ``family`` of a gate."""
     logs = comparison.log_ratios(key)
-    return bool(logs) and compare(ratio_estimate(logs, CONFIDENCE), band) is not Verdict.UNSURE
+    verdict = verdict_of(logs, band)
+    if verdict is Verdict.SLOWER and family > 1:
+        p_value = slower_p_value(logs, band, looks_at(len(logs)))
+        return p_value is not None and p_value <= FAMILY_ALPHA / family
+    return verdict is not Verdict.UNSURE
 
 
 def judge(
@@ -304,6 +355,8 @@ def judge(
     reason = ""
     if comparison.busy:
         reason = f"the machine was busy: {comparison.rejected_share:.0%} of the rounds were rejected"
+    elif 0 < len(comparison.pairs) < MIN_PAIRS:
+        reason = f"{len(comparison.pairs)} pairs are too few, an interval needs {MIN_PAIRS}: raise --budget"
     metrics = tuple(
         judge_metric(metric, comparison.log_ratios(metric), band, question.tolerance, reason)
         for metric in question.metrics

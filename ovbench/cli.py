@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
+import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ovbench.errors import BadInput, BadOption, OvbenchError
+from ovbench.errors import BadInput, BadOption, NotWritable, OvbenchError
 from ovbench.gate import ExitCode
-from ovbench.options import BY_NAME
+from ovbench.options import BY_NAME, Unsure
 
 app = typer.Typer(
     name="ovbench",
@@ -24,10 +26,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 INTERRUPTED = 130
+OVERRIDES = ("tolerance", "budget")  # what a flag may say for all comparisons of a file
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]  # click's UsageError, wherever this typer keeps it
 
 SideParts = Annotated[list[str], typer.Option(help="KEY=VALUE, repeatable: python=PATH, model=PATH, "
-                      "precision=INT8, affinity=0,1, env:NAME=VALUE, or a property such as NUM_STREAMS=2.")]  # fmt: skip
+                      "precision=INT8, affinity=0,1, env:NAME=VALUE, or a property (NUM_STREAMS=2).")]  # fmt: skip
 Results = Annotated[Path, typer.Option(help="Folder of results; the journal is written there.")]
 
 
@@ -62,6 +65,7 @@ def read_option(name: str, text: str) -> Any:
 
 @app.command()
 def ab(
+    context: typer.Context,
     a: SideParts = [],  # noqa: B006  (typer copies it)
     b: SideParts = [],  # noqa: B006
     model: Annotated[str, typer.Option(help="Model of both sides: 'embedded' or a file.")] = "embedded",
@@ -72,12 +76,16 @@ def ab(
     budget: Annotated[str, typer.Option(help="Time per metric [s, ms, m or h].")] = "60s",
     min_agreement: Annotated[str, typer.Option(help="Least top-1 agreement of the outputs [share].")] = "",
     seed: Annotated[str, typer.Option(help="Seed of the order of blocks and of inputs.")] = "0",
+    file: Annotated[Path | None, typer.Option(help="ab.toml with many comparisons; see docs/gates.md.")] = None,
     results: Results = Path("results"),
 ) -> int:
     """Is B slower or faster than A? Starts slower, takes more memory, gives other outputs?"""
     from ovbench.ab import METRICS, Question
     from ovbench.sides import parse_side
 
+    if file is not None:
+        check_goes_with_file(context)
+        return answer_all(read_file(file, given(context, tolerance=tolerance, budget=budget)), results)
     unknown = [each for each in metric if each not in METRICS]
     if unknown:
         raise BadOption(f"--metric {unknown[0]}: give {' or '.join(METRICS)}")
@@ -100,32 +108,136 @@ def ab(
     return answer_all([question], results)
 
 
+def given(context: typer.Context, **flags: str) -> dict[str, str]:
+    """Those of the flags that stand on the command line, and not their defaults."""
+    return {name: text for name, text in flags.items() if _is_given(context, name)}
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def check_goes_with_file(context: typer.Context) -> None:
+    """Raise BadOption for a flag of ``ab`` that the file says for each comparison."""
+    for name in context.params:
+        if name not in (*OVERRIDES, "file", "results") and _is_given(context, name):
+            flag = "--" + name.replace("_", "-")
+            raise BadOption(f"{flag} with --file: say it in the file, for all comparisons or for one")
+
+
+def read_file(file: Path, overrides: Mapping[str, str]) -> list[Any]:
+    """The questions of a file, with what the command line says for all of them. Raises BadOption."""
+    from ovbench.questions import read_questions
+
+    questions = read_questions(file)
+    fields = {"tolerance": "tolerance", "budget": "budget_s"}
+    changes: dict[str, Any] = {fields[name]: read_option(name, text) for name, text in overrides.items()}
+    return [dataclasses.replace(question, **changes) for question in questions]
+
+
 def answer_all(questions: Sequence[Any], results: Path) -> int:
-    """Answer the questions one after another, print each, keep pairs and answers in the journal; the exit code."""
+    """Answer the questions and print each; the exit code."""
+    if not questions:
+        return nothing_to_compare()
+    asked, _journal = ask_all(questions, results)
+    answers = [each.answer for each in asked if each.answer is not None]
+    if any(answer.comparison.failed or answer.agreement_failed for answer in answers):
+        return int(ExitCode.FAILED)
+    return int(ExitCode.USAGE if any(each.refused for each in asked) else ExitCode.HELD)
+
+
+def ask_all(questions: Sequence[Any], results: Path, family: int = 1) -> tuple[list[Any], Any]:
+    """Ask one question after another and print each answer; pairs and answers go to the journal as they end.
+
+    What is wrong with one question (BadInput) is said on stderr and kept, and the others are asked all the same.
+    """
     from ovbench import hosts, machine, records
-    from ovbench.ab import ask
     from ovbench.artifacts import ArtifactCache, default_root
-    from ovbench.comparison import Comparison
-    from ovbench.report.comparison import answer_text
+    from ovbench.family import Asked
 
     host = machine.fingerprint()
     band = hosts.band_of(hosts.read_profile(host.fingerprint_id))
     records.check_writable(results)
     journal = records.Journal(results / (records.new_session_id() + records.SUFFIX))
     cache = ArtifactCache(default_root())
-    failed = False
+    asked: list[Asked] = []
     for question in questions:
-        comparison = Comparison(question.name)
         try:
-            answer = ask(question, cache, band, progress, _pair_writer(journal, host), comparison)
-        except KeyboardInterrupt:
-            sys.stderr.write(f"ovbench: interrupted; {len(comparison.pairs)} finished pairs are in {journal.path}\n")
-            raise
-        journal.write("comparison", **comparison_fields(answer))
-        sys.stdout.write(answer_text(answer, sys.stdout.isatty()))
-        failed = failed or bool(comparison.failed) or answer.agreement_failed
-    sys.stdout.write(f"Every sample: {journal.path}\n")
-    return int(ExitCode.FAILED if failed else ExitCode.HELD)
+            asked.append(Asked(question, _ask_one(question, cache, band, family, journal, host)))
+        except NotWritable:
+            raise  # the journal: what cannot be kept need not be measured
+        except BadInput as error:
+            where = f"{question.name}: " if len(questions) > 1 else ""
+            sys.stderr.write(f"ovbench: {where}{' '.join(str(error).split())}\n")
+            asked.append(Asked(question, refused=str(error)))
+    if journal.path.exists():
+        sys.stdout.write(f"Every sample: {journal.path}\n")
+    return asked, journal
+
+
+def _ask_one(question: Any, cache: Any, band: float, family: int, journal: Any, host: Any) -> Any:
+    from ovbench.ab import ask
+    from ovbench.comparison import Comparison
+    from ovbench.report.comparison import answer_text
+
+    comparison = Comparison(question.name)
+    try:
+        answer = ask(question, cache, band, progress, _pair_writer(journal, host), comparison, family)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"ovbench: interrupted; {len(comparison.pairs)} finished pairs are in {journal.path}\n")
+        raise
+    journal.write("comparison", **comparison_fields(answer))
+    sys.stdout.write(answer_text(answer, sys.stdout.isatty()))
+    return answer
+
+
+@app.command()
+def gate(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="ab.toml with the comparisons; see docs/gates.md.")],
+    tolerance: Annotated[str, typer.Option(help="For all comparisons, in place of file and policy.")] = "",
+    budget: Annotated[str, typer.Option(help="Time per metric of every comparison [s, ms, m or h].")] = "",
+    unsure: Annotated[str, typer.Option(help="What UNSURE does: report, or fail (exit code 6).")] = "report",
+    policy: Annotated[Path | None, typer.Option(help="Policy file, in place of the nearest ovbench.toml.")] = None,
+    summary: Annotated[Path | None, typer.Option(help="Write a summary in Markdown.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.")] = None,
+    results: Results = Path("results"),
+) -> int:
+    """Compare all that a file names, and fail where B is slower than A by more than its tolerance."""
+    from ovbench import gating
+    from ovbench.policy import find_policy, read_policy
+
+    overrides = given(context, tolerance=tolerance, budget=budget)
+    wanted = gating.Gate(
+        file=file,
+        questions=tuple(read_file(file, overrides)),
+        policy=find_policy(Path.cwd()) if policy is None else read_policy(policy),
+        today=today(),
+        fail_on_unsure=read_option("unsure", unsure) is Unsure.FAIL,
+        summary=summary,
+        junit=junit,
+    )
+    if "tolerance" in overrides:
+        wanted = dataclasses.replace(wanted, policy=dataclasses.replace(wanted.policy, tolerances=()))
+    if not wanted.questions:
+        return nothing_to_compare()
+    gating.clear_reports(wanted)
+    judged = gating.run(wanted, lambda questions, family: ask_all(questions, results, family), progress)
+    sys.stdout.write(gating.told(wanted, judged, sys.stdout.isatty()))
+    gating.write_reports(wanted, judged, os.environ.get(gating.SUMMARY_VARIABLE, ""))
+    return int(judged.code)
+
+
+def nothing_to_compare() -> int:
+    """Say so; the exit code."""
+    sys.stderr.write("ovbench: nothing to compare: add a [[comparison]] to the file\n")
+    return int(ExitCode.NOTHING_SELECTED)
+
+
+def today() -> datetime.date:
+    """The day in UTC, on which waivers hold or have expired, the same for every runner."""
+    return datetime.datetime.now(datetime.timezone.utc).date()
 
 
 def _pair_writer(journal: Any, host: Any) -> Callable[[Any, Any], None]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from ovbench.stats import Estimate, holm, one_sided_p_value, ratio_estimate
+from ovbench.errors import BadOption
+from ovbench.policy import Policy, Target, Waiver
+from ovbench.stats import CONFIDENCE, MIN_REPLICATES, Estimate, holm, one_sided_p_value, ratio_estimate
 from ovbench.verdict import Outcome, Verdict, compare
 
 FAMILY_ALPHA = (
     0.01  # chance of any false failure in a matrix: at 1 % per cell 36 cells would cry wolf in 30 % of nights
 )
+# What each look at growing data costs: p x 2.5 x looks. Two million seeded simulations with the ratio exactly at the
+# tolerance and a look after every pair from the 5th to the 24th: some look is below alpha with a chance of 0.7 alpha
+# (alpha 0.05) to 0.9 alpha (0.0001); uncorrected it is 3.6 to 8.9 alpha, and 1.3 to 2.3 alpha for p x looks.
+LOOK_COST = 2.5
 
 
 class ExitCode(IntEnum):
@@ -26,10 +33,16 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True)
 class Comparison:
-    """One cell of the matrix: natural logs of the ratio of times B/A, one per replicate; none: skipped."""
+    """One cell of the matrix: natural logs of the ratio of times B/A, one per replicate; none: skipped.
+
+    ``tolerance`` None takes the matrix's own. ``looks``: how often the data were looked at while they grew, and might
+    have ended the measuring; 0 where the number of replicates was fixed beforehand.
+    """
 
     name: str
     log_ratios: tuple[float, ...]
+    tolerance: float | None = None
+    looks: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,75 @@ class Judgement:
     verdict: Verdict
     estimate: Estimate | None
     p_value: float | None
+
+
+FAILURES = (Outcome.FAILED, Verdict.SLOWER)
+UNDECIDED = (Outcome.UNSURE, Verdict.UNSURE)
+SKIPS = (Outcome.SKIPPED, Verdict.SKIPPED)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a gate: what was judged of a comparison, the answer, and what it rests on.
+
+    ``limit`` is the tolerance of a ratio or the floor of a share; ``reason`` says why SKIPPED, UNSURE or FAILED where
+    the figures do not; ``command`` asks it again; ``waiver`` is set where one bears the answer.
+    """
+
+    target: Target
+    answer: Outcome | Verdict
+    estimate: Estimate | None = None
+    limit: float | None = None
+    reason: str = ""
+    command: str = ""
+    waiver: Waiver | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it fails the gate, waived or not."""
+        return self.answer in FAILURES
+
+
+def with_waivers(
+    rows: Iterable[Row], policy: Policy, today: datetime.date, *, fail_on_unsure: bool = False
+) -> tuple[Row, ...]:
+    """The rows, each that would end the gate in red with the waiver that bears it today, where there is one."""
+    red = FAILURES + UNDECIDED if fail_on_unsure else FAILURES
+    return tuple(
+        replace(row, waiver=policy.waiver(row.target, today)) if row.answer in red else replace(row, waiver=None)
+        for row in rows
+    )
+
+
+def exit_code_of(rows: Iterable[Row], *, fail_on_unsure: bool = False) -> ExitCode:
+    """As `exit_code`; a waived row counts as held, and rows that were all skipped leave nothing to compare."""
+    rows = tuple(rows)
+    if all(row.answer in SKIPS for row in rows):
+        return ExitCode.NOTHING_SELECTED
+    return exit_code((Outcome.HELD if row.waiver else row.answer for row in rows), fail_on_unsure=fail_on_unsure)
+
+
+def check_tolerance(tolerance: float, host_band: float, has_profile: bool) -> None:
+    """Raise BadOption for a tolerance tighter than the host can hold."""
+    if tolerance >= host_band:
+        return
+    source = "as its profile says" if has_profile else "assumed of a host without a profile"
+    again = "run `ovbench selfcheck` again" if has_profile else "run `ovbench selfcheck`"
+    raise BadOption(
+        f"tolerance {100 * tolerance:.3g} % is tighter than this host can hold, {100 * host_band:.2g} % ({source}): "
+        f"raise the tolerance, use a quieter host, or {again}"
+    )
+
+
+def looks_at(replicates: int) -> int:
+    """How often growing data of this size were looked at, once after each replicate from MIN_REPLICATES on."""
+    return max(0, replicates - MIN_REPLICATES + 1)
+
+
+def slower_p_value(log_ratios: Sequence[float], tolerance: float, looks: int) -> float | None:
+    """p-value of "not slower than 1 + ``tolerance``", paid for every look; None for too few replicates."""
+    p_value = one_sided_p_value(log_ratios, 1 + tolerance) if log_ratios else None
+    return None if p_value is None else min(1.0, p_value * max(1.0, LOOK_COST * looks))
 
 
 def exit_code(answers: Iterable[Outcome | Verdict], *, fail_on_unsure: bool = False) -> ExitCode:
@@ -58,32 +140,38 @@ def exit_code(answers: Iterable[Outcome | Verdict], *, fail_on_unsure: bool = Fa
 
 
 def judge_matrix(
-    comparisons: Sequence[Comparison], tolerance: float, alpha: float = FAMILY_ALPHA
+    comparisons: Sequence[Comparison],
+    tolerance: float,
+    alpha: float = FAMILY_ALPHA,
+    confidence: float = CONFIDENCE,
 ) -> tuple[Judgement, ...]:
     """Each comparison's verdict, in their order; any SLOWER is false with a chance of at most ``alpha``.
 
     Holm's procedure runs over the one-sided p-values of "ratio > 1 + tolerance" of all that have one. A cell
-    whose interval lies beyond the band but which Holm does not reject is UNSURE: alone it would be slower,
-    among so many it may be chance. FASTER, SAME and UNSURE are as `verdict.compare` says. The bound is that
-    of replicates whose number was fixed beforehand.
+    whose interval (of ``confidence``) lies beyond the band but which Holm does not reject is UNSURE: alone it would be
+    slower, among so many it may be chance. FASTER, SAME and UNSURE are as `verdict.compare` says. ``tolerance`` is of
+    those comparisons that name none.
     """
+    limits = [tolerance if each.tolerance is None else each.tolerance for each in comparisons]
     p_values = [
-        one_sided_p_value(comparison.log_ratios, 1 + tolerance) if comparison.log_ratios else None
-        for comparison in comparisons
+        slower_p_value(comparison.log_ratios, limit, comparison.looks)
+        for comparison, limit in zip(comparisons, limits, strict=True)
     ]
     tested = [(index, p_value) for index, p_value in enumerate(p_values) if p_value is not None]
     rejections = holm([p_value for _, p_value in tested], alpha)
     rejected = {index for (index, _), is_rejected in zip(tested, rejections, strict=True) if is_rejected}
     return tuple(
-        _judge(comparison, tolerance, p_value, index in rejected)
-        for index, (comparison, p_value) in enumerate(zip(comparisons, p_values, strict=True))
+        _judge(comparison, limit, p_value, index in rejected, confidence)
+        for index, (comparison, limit, p_value) in enumerate(zip(comparisons, limits, p_values, strict=True))
     )
 
 
-def _judge(comparison: Comparison, tolerance: float, p_value: float | None, is_rejected: bool) -> Judgement:
+def _judge(
+    comparison: Comparison, tolerance: float, p_value: float | None, is_rejected: bool, confidence: float
+) -> Judgement:
     if not comparison.log_ratios:
         return Judgement(comparison.name, Verdict.SKIPPED, None, None)
-    estimate = ratio_estimate(comparison.log_ratios)
+    estimate = ratio_estimate(comparison.log_ratios, confidence)
     verdict = compare(estimate, tolerance)
     if verdict is Verdict.SLOWER and not is_rejected:
         verdict = Verdict.UNSURE
