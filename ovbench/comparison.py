@@ -6,6 +6,7 @@ import contextlib
 import math
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from ovbench.lanes import Askable
 from ovbench.records import block_fields
 from ovbench.rounds import shuffled
 from ovbench.samples import Block, parse_block
+from ovbench.stats import MIN_REPLICATES
 
 # Found by experiment (docs/method.md): a block of about 20 ms is short against the machine's moods, three seconds of
 # them in one pair of lanes leave as noise what differs between pairs, and that only more pairs average out.
@@ -25,8 +27,9 @@ SYNC_BLOCK_S = 0.020
 ASYNC_BLOCK_S = 0.060
 PAIR_S = 3.0
 WARMUP_S = 0.2
-MIN_PAIRS = 5  # an interval over fewer is not given (ovbench.stats)
-MAX_DEATHS = 3
+MIN_PAIR_S = 0.5  # of a pair that must be shortened: about ten rounds, a median that means something
+MIN_PAIRS = MIN_REPLICATES  # an interval over fewer is not given, so a budget is cut into at least so many pairs
+MAX_DEATHS = 3  # of one side
 
 # A round is rejected when others (other processes, or the hypervisor) took more than this share of the cores' time.
 # /proc/stat counts in ticks of 10 ms, so short rounds are given two ticks of grace.
@@ -60,7 +63,10 @@ class Opening:
 
 @dataclass(frozen=True)
 class Pair:
-    """One replicate: a fresh lane of each side. ``log_ratios``: log of time B / time A, median over its rounds."""
+    """One replicate: a fresh lane of each side. ``log_ratios``: log of time B / time A, median over its rounds.
+
+    ``measured_s`` was spent in blocks, ``rounds_s`` in rounds, ``wall_s`` on all of the pair.
+    """
 
     number: int
     openings: tuple[Opening, Opening]
@@ -70,6 +76,8 @@ class Pair:
     kept: int
     idle_cpu_ns: int
     measured_s: float
+    wall_s: float = 0.0
+    rounds_s: float = 0.0
 
     @property
     def log_start_ratio(self) -> float:
@@ -132,38 +140,50 @@ def run_comparison(
     """Add pairs to ``comparison`` until ``undecided`` is empty or the budget is spent; says which in ``ended``.
 
     ``undecided`` is asked after each pair and gives the contests that still need pairs: a decided one is not measured
-    any more. The budget is seconds for all contests together. A lane that dies is replaced by a fresh pair;
-    after MAX_DEATHS ``failed`` says so, naming the side. A refusal by OpenVINO ends it too. On Ctrl-C finished pairs
-    stay.
+    any more. The budget is seconds for all contests together; ``fitting_pair_s`` says how it is cut into pairs of
+    ``pair_s`` or less. A lane that dies is replaced by a fresh pair; after MAX_DEATHS of one side ``failed`` says so,
+    naming it. A refusal by OpenVINO ends it too. On Ctrl-C finished pairs stay.
     """
     begin = clock()
     left = list(contests)
-    deaths = 0
-    pair_wall_s = 0.0
+    deaths: Counter[str] = Counter()
+    overhead_s: float | None = None
     cores = cores or machine.available_cores()
     while left:
-        spent = clock() - begin
-        if comparison.pairs and spent + pair_wall_s > budget_s:
+        spent_s = clock() - begin
+        next_s = fitting_pair_s(pair_s, budget_s - spent_s, MIN_PAIRS - len(comparison.pairs), overhead_s)
+        if overhead_s is not None and spent_s + overhead_s + next_s > budget_s:
             comparison.ended = "at its budget"
             break
-        number = len(comparison.pairs) + deaths
+        number = len(comparison.pairs) + deaths.total()
         try:
-            pair = _run_pair(number, left, open_lanes, seed, pair_s, clock, read_contention, cores, on_round)
+            pair = _run_pair(number, left, open_lanes, seed, next_s, clock, read_contention, cores, on_round)
         except _SideFailed as failure:
-            deaths += 1
-            if isinstance(failure.cause, ContestantRefused) or deaths >= MAX_DEATHS:
+            deaths[failure.side] += 1
+            if isinstance(failure.cause, ContestantRefused) or deaths[failure.side] >= MAX_DEATHS:
                 comparison.failed = f"side {failure.side}: {failure.cause}"
                 break
             comparison.notes.append(f"pair {number + 1}, side {failure.side}: {failure.cause}; a fresh pair follows")
             continue
         comparison.pairs.append(pair)
-        pair_wall_s = max(pair_wall_s, clock() - begin - spent)
+        overhead_s = pair.wall_s - pair.rounds_s
         comparison.wall_s = clock() - begin
         on_pair(pair)
         left = list(undecided(comparison, left))
     else:
         comparison.ended = "decided"
     comparison.wall_s = clock() - begin
+
+
+def fitting_pair_s(pair_s: float, left_s: float, needed: int, overhead_s: float | None) -> float:
+    """Seconds of rounds for the next pair: ``pair_s``, or less where ``needed`` pairs would not fit ``left_s`` then.
+
+    ``overhead_s`` is what a pair takes besides its rounds; before the first pair (None) it gets half the share.
+    """
+    if needed <= 0:
+        return pair_s
+    share_s = left_s / needed
+    return min(pair_s, max(MIN_PAIR_S, share_s / 2 if overhead_s is None else share_s - overhead_s))
 
 
 class _SideFailed(Exception):
@@ -193,6 +213,7 @@ def _run_pair(
     cores: int,
     on_round: Callable[[float], None],
 ) -> Pair:
+    begin = clock()
     with contextlib.ExitStack() as stack:
         lanes = _open_side_by_side(open_lanes, stack)
         first = number % 2  # which side compiles first alternates
@@ -206,9 +227,9 @@ def _run_pair(
         rounds: dict[str, list[tuple[Block, Block]]] = {contest.key: [] for contest in contests}
         rejected = kept = idle_cpu_ns = 0
         measured_ns = 0
-        end = clock() + pair_s
+        ready = clock()
         turn = 0
-        while turn == 0 or clock() < end:
+        while turn == 0 or clock() < ready + pair_s:
             for contest in shuffled(contests, seed, number, turn):
                 before, started = read_contention(), clock()
                 blocks, cpu_ns, idle_ns = _one_round(lanes, contest, seed, number, turn)
@@ -222,6 +243,7 @@ def _run_pair(
                     rounds[contest.key].append(blocks)
                 on_round(took_s)
             turn += 1
+        rounds_s = clock() - ready
     ratios = {
         contest.key: statistics.median(_log_ratio(contest.mode, each) for each in rounds[contest.key])
         for contest in contests
@@ -236,6 +258,8 @@ def _run_pair(
         kept=kept,
         idle_cpu_ns=idle_cpu_ns,
         measured_s=measured_ns / 1e9,
+        wall_s=clock() - begin,
+        rounds_s=rounds_s,
     )
 
 
@@ -307,6 +331,9 @@ def pair_fields(pair: Pair) -> dict[str, Any]:
         "kept": pair.kept,
         "rejected": pair.rejected,
         "idle_cpu_ns": pair.idle_cpu_ns,
+        "measured_s": pair.measured_s,
+        "wall_s": pair.wall_s,
+        "rounds_s": pair.rounds_s,
         "rounds": {
             key: [[block_fields(block) for block in blocks] for blocks in rounds] for key, rounds in pair.rounds.items()
         },

@@ -37,10 +37,14 @@ def parse_side(name: str, parts: Sequence[str]) -> Side:
     affinity: tuple[int, ...] = ()
     environment: list[tuple[str, str]] = []
     properties: list[tuple[str, str]] = []
+    seen: set[str] = set()
     for part in parts:
         key, equals, value = part.partition("=")
         if not equals or not value:
             raise BadOption(f"{name} {part}: no value: give {KEYS}")
+        if key in seen:
+            raise BadOption(f"{name} {part}: {key} is given twice: give it once")
+        seen.add(key)
         if key == "python":
             python = value
         elif key == "model":

@@ -84,6 +84,8 @@ def outputs_text(outputs: Outputs | None) -> str:
     """One line on the outputs."""
     if outputs is None:
         return "outputs: not compared"
+    if outputs.max_abs_difference is None:
+        return "outputs: number or shapes differ, so they cannot be compared"
     text = f"outputs on {outputs.inputs} inputs: max abs difference {outputs.max_abs_difference:.3g}"
     if outputs.agreement is not None:
         text += f", top-1 agreement {percent(outputs.agreement.top1)}"
