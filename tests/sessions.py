@@ -17,27 +17,22 @@ TIMEOUT_S = 180
 
 @dataclass(frozen=True)
 class Ended:
-    """A session that has ended."""
+    """A session that has ended: what it printed, and what stood in its results then.
+
+    ``stored`` are pytest-benchmark's JSON files, oldest first; ``journal`` the lines of the newest journal.
+    """
 
     code: int
     out: str
     err: str
     results: Path
+    stored: list[dict[str, Any]]
+    journal: list[dict[str, Any]]
 
     @property
     def text(self) -> str:
         """All that was printed."""
         return self.out + self.err
-
-    @property
-    def stored(self) -> list[dict[str, Any]]:
-        """pytest-benchmark's JSON files, oldest first."""
-        return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(self.results.glob("*/*.json"))]
-
-    @property
-    def journal(self) -> list[dict[str, Any]]:
-        """The lines of the newest journal."""
-        return journal_lines(self.results)
 
     def of_kind(self, kind: str) -> list[dict[str, Any]]:
         """The journal's lines of one kind."""
@@ -85,7 +80,8 @@ class Suite:
             timeout=TIMEOUT_S,
             check=False,
         )
-        return Ended(done.returncode, done.stdout, done.stderr, self.results)
+        stored = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(self.results.glob("*/*.json"))]
+        return Ended(done.returncode, done.stdout, done.stderr, self.results, stored, journal_lines(self.results))
 
     def start(self, *given: str, **extra: str) -> subprocess.Popen[str]:
         """A session that runs while the test goes on, in a process group of its own, as a terminal would start it."""
