@@ -7,7 +7,8 @@ import os
 import shlex
 import signal
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,9 @@ TAIL_LINES = 3
 NO_LANE = (OSError, EOFError, AssertionError)  # execnet asserts that the other side speaks Python
 
 
+STARTING = threading.Lock()  # the environment is the whole process's: one lane starts at a time
+
+
 @dataclass(frozen=True)
 class LaneSpec:
     """Where a lane runs: interpreter ("" is this one), extra environment, CPUs (empty: as inherited)."""
@@ -36,8 +40,22 @@ class LaneSpec:
         spec = execnet.XSpec("popen")
         if self.python:
             spec.python = shlex.quote(self.python)
-        spec.env = dict(self.environment)
         return spec
+
+    @contextlib.contextmanager
+    def applied(self) -> Iterator[None]:
+        """The environment in which the process is started; execnet's own ``env`` comes too late for the C library's."""
+        with STARTING:
+            before = {name: os.environ.get(name) for name, _ in self.environment}
+            os.environ.update(dict(self.environment))
+            try:
+                yield
+            finally:
+                for name, value in before.items():
+                    if value is None:
+                        os.environ.pop(name, None)
+                    else:
+                        os.environ[name] = value
 
 
 class Askable(Protocol):
@@ -65,7 +83,8 @@ class Lane:
         self._log = Path(name)
         self._pid: int | None = None
         try:
-            self._gateway = self._group.makegateway(self.spec.gateway())
+            with self.spec.applied():
+                self._gateway = self._group.makegateway(self.spec.gateway())
             self._channel = self._gateway.remote_exec(worker)
             order = {"do": "hello", "stderr": name, "affinity": list(self.spec.affinity)}
             self.identity = self.ask(order)
