@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ovbench import images, runtime, worker
+from ovbench import images, machine, runtime, worker
 from ovbench.agreement import Agreement, measure_agreement
 from ovbench.artifacts import ArtifactCache
 from ovbench.campaign import Order
 from ovbench.comparison import MIN_PAIRS, Comparison, Contest, Pair, run_comparison
 from ovbench.config import AUTO, Config, Hint, Mode, Precision
-from ovbench.errors import BadOption, ContestantRefused, LaneError
+from ovbench.errors import BadModel, BadOption, ContestantRefused, LaneError
 from ovbench.gate import FAMILY_ALPHA, looks_at, slower_p_value
 from ovbench.images import Scenes, Subset
 from ovbench.lanes import Lane, LaneSpec
@@ -73,8 +74,8 @@ class MetricAnswer:
 class Outputs:
     """How far the outputs lie apart on the same inputs; None for outputs that cannot be laid side by side.
 
-    ``max_abs_difference`` is None where number or shapes of the outputs differ, ``agreement`` also for models that do
-    not classify.
+    ``max_abs_difference`` is None where number or shapes of the outputs differ, or values are not finite;
+    ``agreement`` is None for models that do not classify.
     """
 
     inputs: int
@@ -118,10 +119,17 @@ class Resolved:
 def resolve(question: Question, cache: ArtifactCache, progress: Progress) -> tuple[Resolved, Resolved]:
     """Find interpreter, model and precision variant of both sides. Raises BadInput."""
     runtime.check_device(question.device)
+    check_quota(machine.fingerprint().cpu_quota_cores)
     return (
         _resolve_side("--a", question, question.a, cache, progress),
         _resolve_side("--b", question, question.b, cache, progress),
     )
+
+
+def check_quota(quota_cores: float | None) -> None:
+    """Raise BadOption where the cgroup leaves us less than one core: every block would be throttled."""
+    if quota_cores is not None and quota_cores < 1:
+        raise BadOption(f"CPU quota of {quota_cores:.2g} cores: timing needs at least one: raise the container's limit")
 
 
 def _resolve_side(name: str, question: Question, side: Side, cache: ArtifactCache, progress: Progress) -> Resolved:
@@ -227,19 +235,25 @@ def _array(sent: Mapping[str, Any]) -> NDArray[np.float32]:
 
 
 def shared_inputs(path: Path, seed: int) -> list[list[NDArray[Any]]]:
-    """Inputs for both sides: pictures for a model that takes one, seeded random arrays for any other."""
+    """Inputs for both sides: pictures for a model that takes one, seeded random arrays for any other.
+
+    Raises BadModel for a model whose input no array can be.
+    """
     model = runtime.read_model(path, {})
     side = runtime.image_side(model)
     if side is not None:
         scenes = Scenes(Subset.EVALUATION, OUTPUT_INPUTS, size=side)
         return [[images.to_input(scenes.image(index))] for index in range(OUTPUT_INPUTS)]
-    return [worker.make_inputs(model, seed + index) for index in range(OUTPUT_INPUTS)]
+    try:
+        return [worker.make_inputs(model, seed + index) for index in range(OUTPUT_INPUTS)]
+    except worker.Refusal as refusal:
+        raise BadModel(f"{path}: {refusal}") from None
 
 
 def compare_outputs(a: Preflight, b: Preflight) -> Outputs | None:
     """Largest absolute difference over all outputs, and top-k agreement where the first output is (1, classes).
 
-    NaN on one side or both gives a difference of NaN; None without any output.
+    None where one side ran no inputs.
     """
     if not a.outputs or not b.outputs:
         return None
@@ -256,7 +270,8 @@ def compare_outputs(a: Preflight, b: Preflight) -> Outputs | None:
     if first.ndim == 2 and first.size > 1:
         logits_a, logits_b = (np.stack([each[0].reshape(-1) for each in side.outputs]) for side in (a, b))
         agreement = measure_agreement(logits_b, logits_a)
-    return Outputs(len(a.outputs), float(np.max(differences)), agreement)
+    largest = float(np.max(differences))
+    return Outputs(len(a.outputs), largest if math.isfinite(largest) else None, agreement)
 
 
 def ask(

@@ -55,12 +55,12 @@ def _fail(line: str) -> None:
     sys.exit(ExitCode.USAGE)
 
 
-def read_option(name: str, text: str) -> Any:
-    """A value given on this command line, parsed as the suite's option of that name. Raises BadOption."""
+def read_option(name: str, text: str, flag: str = "") -> Any:
+    """A value given on this command line as ``flag``, parsed as the suite's option ``name``. Raises BadOption."""
     try:
         return BY_NAME[name].parse(text.strip())
     except ValueError as error:
-        raise BadOption(f"--{name.replace('_', '-')} {text}: {error}") from None
+        raise BadOption(f"{flag or '--' + name.replace('_', '-')} {text}: {error}") from None
 
 
 @app.command()
@@ -102,7 +102,7 @@ def ab(
         metrics=tuple(dict.fromkeys(metric)),
         tolerance=read_option("tolerance", tolerance),
         budget_s=read_option("budget", budget),
-        min_agreement=read_option("min_top1_agreement", min_agreement) if min_agreement else None,
+        min_agreement=read_option("min_top1_agreement", min_agreement, "--min-agreement") if min_agreement else None,
         seed=read_option("seed", seed),
     )
     return answer_all([question], results)
@@ -274,6 +274,7 @@ def comparison_fields(answer: Any) -> dict[str, Any]:
             for each in (*answer.metrics, answer.start, answer.memory)
             if each is not None
         ],
+        "outputs": None if answer.outputs is None else dataclasses.asdict(answer.outputs),
         "ended": answer.comparison.ended,
         "failed": answer.comparison.failed,
         "notes": answer.comparison.notes,
@@ -301,6 +302,63 @@ def bench(context: typer.Context) -> int:
     return int(
         pytest.main([*arguments, "-o", f"ov_results={Path.cwd() / 'results'}", str(suite / "benches"), *context.args])
     )
+
+
+@app.command()
+def sessions(
+    results: Results = Path("results"),
+    prune: Annotated[str, typer.Option(help="Keep this many of the newest, and the promoted one; remove others.")] = "",
+) -> int:
+    """List the suite's stored sessions of this kind of Python and system; prune them."""
+    from ovbench import sessions as stored
+    from ovbench.report.sessions import sessions_text
+
+    folder = sessions_folder(results)
+    if prune:
+        if not prune.isdigit():
+            raise BadOption(f"--prune {prune}: give the number of sessions to keep, 0 or more")
+        for path in stored.prune(folder, int(prune)):
+            sys.stdout.write(f"removed {path}\n")
+    found, faults = stored.list_sessions(folder)
+    if found:
+        sys.stdout.write(sessions_text(found, stored.read_promoted(folder), sys.stdout.isatty()))
+    else:
+        sys.stdout.write(f"no session is stored in {folder}\n")
+    for fault in faults:
+        sys.stderr.write(f"ovbench: {fault}\n")
+    return int(ExitCode.HELD)
+
+
+baseline_app = typer.Typer(help="The stored session that others are held against.")
+app.add_typer(baseline_app, name="baseline")
+
+
+@baseline_app.callback()
+def baseline() -> None:
+    """The stored session that others are held against."""
+
+
+@baseline_app.command("set")
+def set_baseline(
+    number: Annotated[str, typer.Argument(help="A session that passed, such as 0007.")],
+    results: Results = Path("results"),
+) -> int:
+    """Promote a stored session: --ov-baseline=promoted compares with it."""
+    from ovbench.sessions import promote
+
+    session = promote(sessions_folder(results), number)
+    sys.stdout.write(f"session {session.number} is the baseline now: {session.path}\n")
+    return int(ExitCode.HELD)
+
+
+def sessions_folder(results: Path) -> Path:
+    """Where pytest-benchmark stores this kind of Python's and system's sessions. Raises BadOption without one."""
+    from pytest_benchmark.utils import get_machine_id
+
+    folder = results / str(get_machine_id())
+    if not folder.is_dir():
+        raise BadOption(f"--results {results}: there is no folder {folder}: run the suite there first, or name another")
+    return folder
 
 
 def suite_folder() -> Path:

@@ -32,7 +32,7 @@ def answer_text(answer: Answer, coloured: bool) -> str:
     if answer.comparison.pairs:
         console.print(_table(answer))
     for line in _notes(answer):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, highlight=False, markup=False)
     return stream.getvalue()
 
 
@@ -84,9 +84,11 @@ def outputs_text(outputs: Outputs | None) -> str:
     """One line on the outputs."""
     if outputs is None:
         return "outputs: not compared"
+    text = f"outputs on {outputs.inputs} inputs: "
     if outputs.max_abs_difference is None:
-        return "outputs: number or shapes differ, so they cannot be compared"
-    text = f"outputs on {outputs.inputs} inputs: max abs difference {outputs.max_abs_difference:.3g}"
+        text += "no difference to tell, number or shapes differ or values are not finite"
+    else:
+        text += f"max abs difference {outputs.max_abs_difference:.3g}"
     if outputs.agreement is not None:
         text += f", top-1 agreement {percent(outputs.agreement.top1)}"
         text += f", top-5 overlap {percent(outputs.agreement.top5_overlap)}"
@@ -104,9 +106,10 @@ def _notes(answer: Answer) -> list[str]:
         kept = sum(pair.kept for pair in comparison.pairs)
         rejected = sum(pair.rejected for pair in comparison.pairs)
         share = comparison.measured_s / comparison.wall_s if comparison.wall_s else 0.0
+        ending = "decided" if comparison.ended == "decided" else f"ended {comparison.ended or 'early'}"
         lines.append(
-            f"ended {comparison.ended} after {len(comparison.pairs)} pairs of fresh processes in "
-            f"{comparison.wall_s:.0f} s, {share:.0%} of it measuring; {kept} rounds kept, {rejected} rejected"
+            f"{ending} after {len(comparison.pairs)} pairs of fresh processes in {comparison.wall_s:.0f} s, "
+            f"{share:.0%} measuring; {kept} rounds kept, {rejected} rejected"
         )
     lines += [each.reason for each in answer.metrics if each.reason][:1]
     return [*lines, *comparison.notes]
