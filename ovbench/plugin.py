@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import os
 import shlex
@@ -251,6 +252,9 @@ def _benchmark_session(config: pytest.Config) -> Any:
     if path and not path.parent.is_dir():
         _save_nothing(session)
         raise pytest.UsageError(f"--benchmark-json {path}: there is no folder {path.parent}: make it first")
+    if session.histogram and importlib.util.find_spec("pygal") is None:
+        _save_nothing(session)
+        raise pytest.UsageError("--benchmark-histogram: pygal, which draws it, is not installed: pip install pygal")
     return session
 
 
@@ -382,9 +386,9 @@ def pytest_benchmark_compare_machine_info(
     return (yield)
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)  # pytest-benchmark raises from its own when something regressed
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Our table, after pytest-benchmark's if that was asked for."""
+    """Our table, before pytest-benchmark's if that was asked for."""
     for remark in config.stash.get(REMARKS, []):
         _write(config, textwrap.fill(remark, LINE_WIDTH))
     suite = config.stash.get(SUITE, None)

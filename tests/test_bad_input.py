@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -134,8 +135,13 @@ def test_a_json_file_in_no_folder(suite: Suite, tmp_path: Path) -> None:
     assert_refused(suite.run("benches", f"--benchmark-json={path}"), "--benchmark-json", str(path.parent), "make it")
 
 
+@pytest.mark.skipif(importlib.util.find_spec("pygal") is not None, reason="pygal is installed")
+def test_a_histogram_that_cannot_be_drawn(suite: Suite) -> None:
+    assert_refused(suite.run("benches", "--benchmark-histogram"), "--benchmark-histogram", "pip install pygal")
+
+
 def test_xdist_is_refused_once(suite: Suite) -> None:
-    assert_refused(suite.run("benches", "-n", "2", "-k", "FP32-LATENCY-1-off"), "pytest-xdist", "-n", "-p no:xdist")
+    assert_refused(suite.run("benches", "-n", "1", "-k", "FP32-LATENCY-1-off"), "pytest-xdist", "-n", "-p no:xdist")
 
 
 def test_a_session_without_pytest_benchmark(suite: Suite) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,8 @@ def suite(tmp_path: Path, tiny_model_path: Path) -> Suite:
 def run_pytest(folder: Path, *given: str) -> subprocess.CompletedProcess[str]:
     """pytest in a project that has nothing of ours but the installed plugin."""
     command = [sys.executable, "-m", "pytest", "-p", "no:hypothesispytest", *given]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    path = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=path, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def test_a_wrong_ini_key_is_refused_like_a_flag(suite: Suite) -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [(), ("-n", "2"), ("-p", "no:terminal"), ("-s",), ("-p", "no:capture"), ("--benchmark-only",)],
+    [(), ("-n", "1"), ("-p", "no:terminal"), ("-s",), ("-p", "no:capture"), ("--benchmark-only",)],
     ids=lambda given: " ".join(given) or "plain",
 )
 def test_a_session_without_our_benches_is_left_alone(project: Path, given: tuple[str, ...]) -> None:
@@ -96,6 +98,13 @@ def test_without_our_ini_key_pytest_benchmark_keeps_its_storage(project: Path) -
     content = json.loads(stored[0].read_text())
     assert [row["name"] for row in content["benchmarks"]] == ["test_speed"]
     assert "ovbench" not in content
+
+
+def test_a_test_that_needs_cells_and_selects_none_says_so(project: Path) -> None:
+    (project / "test_theirs.py").write_text("def test_it(ov_suite):\n    pass\n")
+    ended = run_pytest(project, "-p", "fixtures.model")
+    assert ended.returncode == 1
+    assert "no selected bench takes a cell of the matrix" in ended.stdout
 
 
 # ------------------------------------------------------------------------------------------------------ collection

@@ -115,7 +115,7 @@ def _ran_as(cell: Cell) -> str:
     effective = cell.effective
     shares = effective.get("mac_shares", {})
     kernel, share = next(iter(shares.items()), ("?", 0.0))
-    mixed = "" if share > 0.995 else f"{share:.0%}"
+    mixed = "" if share > 0.995 else f" {share:.0%}"
     return f"{kernel}{mixed} {effective['streams']}s {effective['threads']}t {effective['requests']}r"
 
 
