@@ -15,9 +15,9 @@ from ovbench.verdict import Outcome, Verdict, compare
 FAMILY_ALPHA = (
     0.01  # chance of any false failure in a matrix: at 1 % per cell 36 cells would cry wolf in 30 % of nights
 )
-# What each look at growing data costs: p x 2.5 x looks. Two million seeded simulations with the ratio exactly at the
-# tolerance and a look after every pair from the 5th to the 24th: some look is below alpha with a chance of 0.7 alpha
-# (alpha 0.05) to 0.9 alpha (0.0001); uncorrected it is 3.6 to 8.9 alpha, and 1.3 to 2.3 alpha for p x looks.
+# What each look at growing data costs: p x 2.5 x looks. With the ratio exactly at the tolerance and a look after every
+# pair from the 5th to the 24th, some look is at most alpha with a chance of 0.6 to 0.9 alpha for alpha from 0.05 to
+# 0.0001; unpaid 3.6 to 8.4 alpha (python -m ovbench.experiments.looks: two million seeded simulations).
 LOOK_COST = 2.5
 
 

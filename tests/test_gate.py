@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 
 import numpy as np
@@ -9,7 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ovbench.gate import FAMILY_ALPHA, Comparison, ExitCode, exit_code, judge_matrix
+from ovbench.errors import BadOption
+from ovbench.gate import (
+    FAMILY_ALPHA,
+    Comparison,
+    ExitCode,
+    Row,
+    check_tolerance,
+    exit_code,
+    exit_code_of,
+    judge_matrix,
+    looks_at,
+    slower_p_value,
+    with_waivers,
+)
+from ovbench.policy import Policy, Target, Waiver
 from ovbench.stats import ratio_estimate
 from ovbench.verdict import Outcome, Verdict, compare
 
@@ -137,3 +152,91 @@ def test_a_real_slow_down_is_found_in_a_whole_matrix() -> None:
         slow = Comparison("slow", tuple(generator.normal(math.log(1.10), 0.011, 8)))
         found += judge_matrix([*cells, slow], TOLERANCE)[-1].verdict is Verdict.SLOWER
     assert found >= 95
+
+
+def test_each_comparison_may_have_its_own_tolerance() -> None:
+    slow = lanes(1.10, 0.002)
+    judged = judge_matrix([Comparison("own", slow, 0.2), Comparison("shared", slow)], TOLERANCE)
+    assert [judgement.verdict for judgement in judged] == [Verdict.SAME, Verdict.SLOWER]
+
+
+RANK = {Verdict.FASTER: 0, Verdict.SAME: 1, Verdict.SLOWER: 2}
+log_ratios = st.lists(st.floats(-0.2, 0.2), min_size=5, max_size=8)
+
+
+@quick
+@given(log_ratios, st.floats(0, 0.3))
+def test_a_gate_is_monotone_in_the_ratio(logs: list[float], more: float) -> None:
+    before, after = (
+        judge_matrix([Comparison("cell", tuple(log + shift for log in logs))], TOLERANCE)[0].verdict
+        for shift in (0.0, more)
+    )
+    if before in RANK and after in RANK:
+        assert RANK[before] <= RANK[after]
+    if before is Verdict.SLOWER and more > 1e-9:
+        assert after is Verdict.SLOWER
+
+
+@quick
+@given(log_ratios)
+def test_swapped_sides_swap_the_verdict(logs: list[float]) -> None:
+    swap = {Verdict.FASTER: Verdict.SLOWER, Verdict.SLOWER: Verdict.FASTER}
+    there, back = (compare(ratio_estimate([sign * log for log in logs]), TOLERANCE) for sign in (1, -1))
+    assert back is swap.get(there, there)
+    gated = judge_matrix([Comparison("cell", tuple(logs))], TOLERANCE)[0].verdict
+    assert gated is there or (there, gated) == (Verdict.SLOWER, Verdict.UNSURE)
+
+
+def test_looking_often_does_not_raise_false_failures() -> None:
+    # The ratio exactly at the tolerance, a look after every pair from the fifth to the 20th, as `ovbench ab` does.
+    generator = np.random.default_rng(10)
+    trials, pairs = 800, 20
+    paid = unpaid = 0
+    for logs in generator.normal(math.log(1 + TOLERANCE), 0.011, (trials, pairs)).tolist():
+        sizes = range(5, pairs + 1)
+        paid += any((slower_p_value(logs[:size], TOLERANCE, looks_at(size)) or 0) <= 0.05 for size in sizes)
+        unpaid += any((slower_p_value(logs[:size], TOLERANCE, 0) or 0) <= 0.05 for size in sizes)
+    assert unpaid / trials > 0.1
+    assert paid / trials <= 0.05
+
+
+def test_a_look_is_counted_for_each_size_from_the_fifth() -> None:
+    assert [looks_at(size) for size in (0, 4, 5, 6, 20)] == [0, 0, 1, 2, 16]
+
+
+CELL = Target("embedded", "cell", "latency")
+DAY = datetime.date(2026, 12, 31)
+BORNE = Policy(waivers=(Waiver("cell", DAY, "known"),))
+
+
+@given(st.dates(), st.sampled_from([*Outcome, *Verdict]), st.booleans())
+def test_a_waiver_bears_what_is_red_until_its_day(
+    today: datetime.date, answer: Outcome | Verdict, fail_on_unsure: bool
+) -> None:
+    rows = [Row(CELL, answer)]
+    bare = exit_code_of(rows, fail_on_unsure=fail_on_unsure)
+    waived = with_waivers(rows, BORNE, today, fail_on_unsure=fail_on_unsure)
+    code = exit_code_of(waived, fail_on_unsure=fail_on_unsure)
+    is_red = bare in (ExitCode.FAILED, ExitCode.UNSURE)
+    assert (waived[0].waiver is not None) is (is_red and today <= DAY)
+    assert code is (ExitCode.HELD if is_red and today <= DAY else bare)
+    assert waived[0].answer is answer
+
+
+def test_a_waiver_bears_nothing_but_what_it_names() -> None:
+    rows = with_waivers([Row(CELL, Verdict.SLOWER), Row(Target("m", "other"), Verdict.SLOWER)], BORNE, DAY)
+    assert exit_code_of(rows) is ExitCode.FAILED
+
+
+def test_rows_that_were_all_skipped_leave_nothing() -> None:
+    assert exit_code_of([Row(CELL, Verdict.SKIPPED)]) is ExitCode.NOTHING_SELECTED
+    assert exit_code_of([]) is ExitCode.NOTHING_SELECTED
+    assert exit_code_of([Row(CELL, Verdict.SKIPPED), Row(CELL, Verdict.SAME)]) is ExitCode.HELD
+
+
+def test_a_tolerance_tighter_than_the_host_is_refused_with_both_and_the_way_round() -> None:
+    check_tolerance(0.02, 0.02, has_profile=False)
+    with pytest.raises(BadOption, match=r"0\.1 % .* 2\.3 % .*raise the tolerance.*quieter host.*selfcheck` again"):
+        check_tolerance(0.001, 0.0234, has_profile=True)
+    with pytest.raises(BadOption, match=r"1\.9 % .* 2 % .*without a profile.*`ovbench selfcheck`$"):
+        check_tolerance(0.019, 0.02, has_profile=False)
