@@ -34,7 +34,10 @@ ONE_CORE = (0,)
 
 @dataclass(frozen=True)
 class Condition:
-    """One way to run the model; ``lead_s``: unmeasured inferences right before each block, so that no core sleeps."""
+    """One way to run the model. Right before each block: ``rest_s`` of nothing, or ``lead_s`` of unmeasured inferences.
+
+    A rest shows whether threads of the lane before still spin; a lead whether cores that slept are slow to wake.
+    """
 
     name: str
     precision: Precision = Precision.INT8
@@ -42,6 +45,7 @@ class Condition:
     environment: tuple[tuple[str, str], ...] = ()
     affinity: tuple[int, ...] = ()
     lead_s: float = 0.0
+    rest_s: float = 0.0
 
 
 CONDITIONS = (
@@ -52,6 +56,8 @@ CONDITIONS = (
     Condition("INT8, no thread pinning", properties=(("ENABLE_CPU_PINNING", "NO"),)),
     Condition("INT8, huge pages for malloc", environment=HUGE_PAGES),
     Condition("INT8, 60 ms of inferences before each block", lead_s=0.060),
+    Condition("INT8, 2 ms of rest before each block", rest_s=0.002),
+    Condition("INT8, 20 ms of rest before each block", rest_s=0.020),
     Condition("FP32, as the suite runs it", Precision.FP32),
 )
 
@@ -84,6 +90,7 @@ def measure(seconds: float, number: int, lanes: int, advance: Any) -> Mapping[st
         turn = 0
         while time.monotonic() - begin < seconds:
             for condition in shuffled(CONDITIONS, 0, number, turn):
+                time.sleep(condition.rest_s)
                 if condition.lead_s:
                     opened[condition].ask(_block(condition.lead_s))
                 block = parse_block(turn, opened[condition].ask(_block(BLOCK_S)))
@@ -129,8 +136,8 @@ def report(sets: Sequence[Mapping[str, Series]]) -> str:
     lines = [
         f"On {host.cpu_brand} ({host.isa.value}, {host.cores} cores), `python -m ovbench.experiments.drift`:",
         "",
-        "| condition | median ms | SD of 2-s windows | of the ratio to the first row | between lanes |",
-        "|---|---|---|---|---|",
+        "| condition | median ms | / first row | SD of 2-s windows | of the ratio to the first row | between lanes |",
+        "|---|---|---|---|---|---|",
     ]
     first = CONDITIONS[0].name
     for condition in CONDITIONS:
@@ -144,7 +151,9 @@ def report(sets: Sequence[Mapping[str, Series]]) -> str:
         ratios = [statistics.median(each[condition.name].cost_ns) / statistics.median(each[first].cost_ns)
                   for each in sets]  # fmt: skip
         shown = [_percent(_mean(alone)), _percent(_mean(paired)), _percent(log_sd(ratios))]
-        lines.append(f"| {condition.name} | {statistics.median(medians) / 1e6:.2f} | {' | '.join(shown)} |")
+        lines.append(
+            f"| {condition.name} | {statistics.median(medians) / 1e6:.2f} | {statistics.median(ratios):.3f} | {' | '.join(shown)} |"
+        )
     return "\n".join(lines) + "\n"
 
 
