@@ -80,6 +80,7 @@ def _row(each: Asked, metric: str, judgement: Judgement, policy: Policy) -> Row:
         limit=_tolerance(each, metric, policy),
         reason=reason,
         command=command(each.question, metric),
+        refused=bool(each.refused),
     )
 
 

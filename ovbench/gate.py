@@ -65,7 +65,8 @@ class Row:
     """One line of a gate: what was judged of a comparison, the answer, and what it rests on.
 
     ``limit`` is the tolerance of a ratio or the floor of a share; ``reason`` says why SKIPPED, UNSURE or FAILED where
-    the figures do not; ``command`` asks it again; ``waiver`` is set where one bears the answer.
+    the figures do not; ``command`` asks it again; ``waiver`` is set where one bears the answer. ``refused``: it was
+    SKIPPED since one of its sides cannot be used, and not since this machine cannot run it.
     """
 
     target: Target
@@ -75,6 +76,7 @@ class Row:
     reason: str = ""
     command: str = ""
     waiver: Waiver | None = None
+    refused: bool = False
 
     @property
     def failed(self) -> bool:
@@ -94,8 +96,13 @@ def with_waivers(
 
 
 def exit_code_of(rows: Iterable[Row], *, fail_on_unsure: bool = False) -> ExitCode:
-    """As `exit_code`; a waived row counts as held, and rows that were all skipped leave nothing to compare."""
+    """As `exit_code`; a waived row counts as held, and rows that were all skipped leave nothing to compare.
+
+    Where a side was refused it is USAGE, unless others have failed: bad input never ends well.
+    """
     rows = tuple(rows)
+    if any(row.refused for row in rows) and not any(row.failed and row.waiver is None for row in rows):
+        return ExitCode.USAGE
     if all(row.answer in SKIPS for row in rows):
         return ExitCode.NOTHING_SELECTED
     return exit_code((Outcome.HELD if row.waiver else row.answer for row in rows), fail_on_unsure=fail_on_unsure)

@@ -70,8 +70,6 @@ def run(gate: Gate, ask_all: AskAll, progress: Progress) -> Judged:
     rows = rows_of(asked, gate.policy)
     rows = with_waivers(rows, gate.policy, gate.today, fail_on_unsure=gate.fail_on_unsure)
     code = exit_code_of(rows, fail_on_unsure=gate.fail_on_unsure)
-    if code is not ExitCode.FAILED and any(each.refused for each in asked):
-        code = ExitCode.USAGE
     if journal.path.exists():
         journal.write("gate", rows=[row_fields(row) for row in rows], exit_code=int(code))
     return Judged(rows, gate.policy.expired(gate.today), code)

@@ -182,8 +182,11 @@ def test_a_side_that_dies_fails_and_others_go_on(ask: FakeAsk, ovbench: Callable
 
 def test_bad_input_of_one_is_one_line_and_others_go_on(ask: FakeAsk, ovbench: Callable[..., Ran]) -> None:
     ask.raises = {"bad": BadOption("--b python=x: no openvino: install it")}
-    ran = ovbench("gate", matrix("bad", "same"))
+    ran = ovbench("gate", matrix("bad", "same"), "--junit", "j.xml")
     assert ran.code == 4
+    assert [each.get("classname") for each in ET.parse("j.xml").findall("testsuite/testcase[error]")] == ["bad"]
+    assert ovbench("gate", matrix("bad")).code == 4
+    matrix("bad", "same")
     assert "ovbench: bad: --b python=x: no openvino: install it\n" in ran.error
     assert "1 SKIPPED, 1 SAME." in ran.lines
     ask.ratios = {"same": 1.2}

@@ -13,7 +13,10 @@ ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  
 
 
 def junit_xml(name: str, rows: Sequence[Row], *, fail_on_unsure: bool = False) -> str:
-    """The document as text. What is waived, UNSURE (unless that fails) or SKIPPED appears as skipped, with why."""
+    """The document as text. What is waived, UNSURE (unless that fails) or SKIPPED appears as skipped, with why.
+
+    A comparison that was refused is an error.
+    """
     suite = ET.Element("testsuite", name=_legal(name))
     for row in rows:
         case = ET.SubElement(suite, "testcase", classname=_legal(row.target.cell), name=_legal(metric_name(row)))
@@ -22,6 +25,8 @@ def junit_xml(name: str, rows: Sequence[Row], *, fail_on_unsure: bool = False) -
         if row.waiver is not None:
             waived = f"waived until {row.waiver.until}: {row.waiver.reason}: {row_text(row)}"
             ET.SubElement(case, "skipped", message=_legal(waived))
+        elif row.refused:
+            ET.SubElement(case, "error", message=message, type="BadInput")
         elif row.failed or (undecided and fail_on_unsure):
             failure = ET.SubElement(case, "failure", message=message, type=row.answer.value)
             failure.text = f"{message}\nreproduce: {_legal(row.command)}"
@@ -31,7 +36,7 @@ def junit_xml(name: str, rows: Sequence[Row], *, fail_on_unsure: bool = False) -
             ET.SubElement(case, "system-out").text = message
     suite.set("tests", str(len(rows)))
     suite.set("failures", str(len(suite.findall("testcase/failure"))))
-    suite.set("errors", "0")
+    suite.set("errors", str(len(suite.findall("testcase/error"))))
     suite.set("skipped", str(len(suite.findall("testcase/skipped"))))
     suites = ET.Element("testsuites", name=_legal(name))
     suites.append(suite)
