@@ -150,10 +150,12 @@ def report(sets: Sequence[Mapping[str, Series]]) -> str:
         medians = [statistics.median(each[condition.name].cost_ns) for each in sets]
         ratios = [statistics.median(each[condition.name].cost_ns) / statistics.median(each[first].cost_ns)
                   for each in sets]  # fmt: skip
-        shown = [_percent(_mean(alone)), _percent(_mean(paired)), _percent(log_sd(ratios))]
-        lines.append(
-            f"| {condition.name} | {statistics.median(medians) / 1e6:.2f} | {statistics.median(ratios):.3f} | {' | '.join(shown)} |"
-        )
+        figures = [
+            f"{statistics.median(medians) / 1e6:.2f}",
+            f"{statistics.median(ratios):.3f}",
+            *map(_percent, (_mean(alone), _mean(paired), log_sd(ratios))),
+        ]
+        lines.append(f"| {condition.name} | {' | '.join(figures)} |")
     return "\n".join(lines) + "\n"
 
 
