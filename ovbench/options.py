@@ -179,8 +179,11 @@ def _write_optional(value: object) -> str:
 
 
 def _baseline(text: str) -> str:
-    if text and not re.fullmatch(r"(python|model)=.+", text):
-        raise ValueError("give python=PATH of another environment's Python, or model=PATH of another model")
+    if text and not re.fullmatch(r"(python|model)=.+|\d{1,4}|promoted|.+\.json", text):
+        raise ValueError(
+            "give python=PATH of another environment's Python, model=PATH of another model, or a stored session: its "
+            "number, 'promoted' or its .json file"
+        )
     return text
 
 
@@ -228,7 +231,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("min_top5_overlap", "0.80", "Floor of the mean overlap of top-5 sets with FP32's.", _share, unit="share"),
     Option("min_cache_gain", "1.0", "Floor of the warm cache's gain at start-up: time without / time with.", _ratio,
            unit="ratio"),
-    Option("baseline", "", "What every cell is compared with in paired lanes: python=PATH or model=PATH.", _baseline),
+    Option("baseline", "", "What every cell is compared with: python=PATH or model=PATH in paired lanes; a stored "
+           "session by number, file or 'promoted'.", _baseline),
     Option("tolerance", "0.03", "Slow-down against the baseline that still counts as the same.",
            _number(0.0, 10.0, "give a share such as 0.03 for 3 %"), unit="share"),
     Option("unsure", "report", "What an UNSURE verdict does: report it, or fail (exit code 6).",

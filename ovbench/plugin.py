@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ import pytest
 from ovbench import config as matrix
 from ovbench.config import Config, Mode, Precision
 from ovbench.errors import BadInput, OvbenchError
-from ovbench.options import OPTIONS, Settings, read_settings, write_settings
+from ovbench.options import OPTIONS, Settings, Unsure, read_settings, write_settings
 
 if TYPE_CHECKING:  # sessions without our benches import nothing of it
     from ovbench.suite import Suite
@@ -43,6 +44,7 @@ DISPLAY_DEFAULTS = {
     "benchmark_time_unit": None,
     "benchmark_cprofile": None,
 }
+BASELINE_KIND = "baseline"
 DEFAULT_STORAGE = "file://./.benchmarks"
 LINE_WIDTH = 100
 REFUSED_KEY = "ovbench_refused"
@@ -86,7 +88,7 @@ def results_folder(config: pytest.Config) -> Path | None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options, and give pytest-benchmark its storage; it configures itself after us."""
     config.addinivalue_line("markers", "ov_cells(kind): which cells of the matrix a bench runs on: "
-                            "all, sync, async, pairs, precisions or startup")  # fmt: skip
+                            "all, sync, async, pairs, precisions, startup or baseline")  # fmt: skip
     config.stash[OUTCOMES] = {}
     config.stash[REMARKS] = []
     try:
@@ -99,8 +101,11 @@ def pytest_configure(config: pytest.Config) -> None:
     option = config.option
     if option.benchmark_storage == DEFAULT_STORAGE:
         option.benchmark_storage = f"file://{results}"
-    if option.benchmark_compare is True and option.benchmark_storage.startswith("file://"):
-        _compare_with_last_passed(config, Path(option.benchmark_storage.removeprefix("file://")))
+    if option.benchmark_compare and option.benchmark_storage.startswith("file://"):
+        storage = Path(option.benchmark_storage.removeprefix("file://"))
+        if option.benchmark_compare is True:
+            _compare_with_last_passed(config, storage)
+        _gate_what_is_compared(config, storage)
 
 
 def _compare_with_last_passed(config: pytest.Config, storage: Path) -> None:
@@ -120,6 +125,20 @@ def _compare_with_last_passed(config: pytest.Config, storage: Path) -> None:
         )
 
 
+def _gate_what_is_compared(config: pytest.Config, storage: Path) -> None:
+    """Take the session that --benchmark-compare shows as the baseline, unless --ov-baseline names another."""
+    from pytest_benchmark.utils import get_machine_id
+
+    from ovbench.sessions import find_passed
+
+    compared = config.option.benchmark_compare
+    if config.stash[SETTINGS].baseline or not isinstance(compared, str):
+        return
+    path = find_passed(storage / get_machine_id(), compared)
+    if path is not None:
+        config.stash[SETTINGS] = replace(config.stash[SETTINGS], baseline=str(path))
+
+
 # ------------------------------------------------------------------------------------------------------ collection
 
 
@@ -137,9 +156,9 @@ def cells_of_kind(settings: Settings, kind: str) -> tuple[Config, ...]:
         return matrix.of_mode(cells, Mode(kind))
     if kind == "pairs":
         return tuple(cell for cell in cells if cell.precision is not Precision.FP32)
-    if kind == "all":
+    if kind in ("all", BASELINE_KIND):
         return cells
-    raise pytest.UsageError(f"ov_cells({kind!r}): give all, sync, async, pairs, precisions or startup")
+    raise pytest.UsageError(f"ov_cells({kind!r}): give all, sync, async, pairs, precisions, startup or baseline")
 
 
 def cell_id(kind: str, cell: Config) -> str:
@@ -164,21 +183,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("ov_config", cells, ids=ids, indirect=True, scope=scope)  # type: ignore[arg-type]
 
 
+def _kind(item: pytest.Item) -> str:
+    marker = item.get_closest_marker("ov_cells")
+    return str(marker.args[0]) if marker else "all"
+
+
 def items_by_kind(items: Sequence[pytest.Item]) -> dict[str, list[Config]]:
     """The configs that the selected benches need, by kind; empty where no ovbench bench is selected."""
     kinds: dict[str, list[Config]] = {}
     for item in items:
         params = getattr(getattr(item, "callspec", None), "params", {})
         if isinstance(params.get("ov_config"), Config):
-            marker = item.get_closest_marker("ov_cells")
-            kind = str(marker.args[0]) if marker else "all"
-            kinds.setdefault(kind, []).append(params["ov_config"])
+            kinds.setdefault(_kind(item), []).append(params["ov_config"])
     return {kind: list(dict.fromkeys(cells)) for kind, cells in kinds.items()}
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In a worker of pytest-xdist: run nothing, and let the controller say why."""
+    """Leave out what asks for a baseline where none is given. In a worker of pytest-xdist: run nothing, say why."""
+    if not config.stash[SETTINGS].baseline:
+        items[:] = [item for item in items if _kind(item) != BASELINE_KIND]
     if not hasattr(config, "workerinput") or not items_by_kind(items) or _skips_benches(config):
         return
     config.workeroutput[REFUSED_KEY] = (  # type: ignore[attr-defined]
@@ -270,7 +294,7 @@ def _prepare_and_measure(config: pytest.Config, suite: Suite, kinds: dict[str, l
     if "precisions" in kinds:
         others.append(Precision.FP32)
     starts = with_uncached(kinds.get("startup", []))
-    suite.prepare(dict.fromkeys(measured), others)
+    suite.prepare(dict.fromkeys(measured), others, kinds.get(BASELINE_KIND, []))
     if suite.settings.plan:
         from ovbench.report.terminal import plan_text
 
@@ -342,6 +366,10 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
     suite = config.stash.get(SUITE, None)
     if suite is None:
         return (yield)
+    if exitstatus == pytest.ExitCode.OK and suite.unsure and suite.settings.unsure is Unsure.FAIL:
+        from ovbench.gate import ExitCode
+
+        session.exitstatus = exitstatus = ExitCode.UNSURE
     suite.finish(int(exitstatus))
     benchmark_session = config._benchmarksession  # type: ignore[attr-defined]
     if not benchmark_session.benchmarks:
@@ -366,7 +394,7 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
 
     outcomes = config.stash[OUTCOMES]
     passed = {name for name, outcome in outcomes.items() if outcome == "passed"}
-    mark_session(output_json, suite.exit_status == 0, passed)
+    mark_session(output_json, suite.exit_status == 0, passed, suite.facts())
 
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)
@@ -408,7 +436,7 @@ def _unmatched(config: pytest.Config) -> list[str]:
     if not session.compared_mapping:
         return []
     stored = {name for rows in session.compared_mapping.values() for name in rows}
-    now = {row.fullname for row in session.benchmarks if row}
+    now = {row.fullname for row in session.benchmarks if row and not row.fullname.startswith(f"{BASELINE_KIND}/")}
     sides = {"in this run": sorted(now - stored), "in the stored run": sorted(stored - now)}
     return [f"only {side}: {', '.join(names)}" for side, names in sides.items() if names]
 

@@ -14,6 +14,7 @@ from typing import Any
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from ovbench.config import Config
+from ovbench.sessions import OUTCOME_KEY
 
 
 def name_row(benchmark: BenchmarkFixture, question: str, config: Config, extra: Mapping[str, Any]) -> None:
@@ -27,10 +28,10 @@ def name_row(benchmark: BenchmarkFixture, question: str, config: Config, extra: 
 
 
 def record(benchmark: BenchmarkFixture, samples_s: Sequence[float]) -> None:
-    """Hand over samples measured elsewhere, in seconds. With --benchmark-disable nothing is recorded."""
+    """Hand over samples measured elsewhere, in seconds. With --benchmark-disable, or without a sample, nothing is."""
     assert benchmark._mode is None, "the benchmark fixture can be used once in a test"
     benchmark._mode = "ovbench.recording.record"
-    if benchmark.disabled:
+    if benchmark.disabled or not samples_s:  # its table and its JSON fail on a row without samples
         return
     row = benchmark._make_stats(1)
     for sample in samples_s:
@@ -39,13 +40,13 @@ def record(benchmark: BenchmarkFixture, samples_s: Sequence[float]) -> None:
 
 # ------------------------------------------------------------------------------------------------- stored sessions
 
-OUTCOME_KEY = "ovbench"
 
-
-def mark_session(output: dict[str, Any], passed: bool, fullnames_passed: set[str]) -> None:
-    """Keep only rows of benches that passed, and say whether the whole session did."""
+def mark_session(
+    output: dict[str, Any], passed: bool, fullnames_passed: set[str], facts: Mapping[str, Any] | None = None
+) -> None:
+    """Keep only rows of benches that passed; say whether the whole session did, and the facts to compare it by."""
     output["benchmarks"] = [row for row in output["benchmarks"] if row["fullname"] in fullnames_passed]
-    output[OUTCOME_KEY] = {"passed": passed}
+    output[OUTCOME_KEY] = {"passed": passed, **(facts or {})}
 
 
 def last_passed(folder: Path) -> Path | None:

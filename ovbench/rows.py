@@ -8,10 +8,12 @@ from typing import Any
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from ovbench.agreement import Agreement
+from ovbench.baseline import Baseline, Judged
 from ovbench.campaign import Cell
-from ovbench.config import Cache, Config, Mode, Precision
+from ovbench.config import Cache, Config, Precision
 from ovbench.precision import describe_shares
 from ovbench.recording import name_row, record
+from ovbench.samples import samples_s
 from ovbench.startup import Start
 from ovbench.stats import Estimate
 from ovbench.suite import Suite
@@ -42,15 +44,16 @@ class MeasuredCell:
                 "warning": self.cell.proof.warning,
                 "summary": None if summary is None else asdict(summary),
                 "speedup_over_fp32": as_extra(self.speedup_over_fp32),
+                "log_speedups_over_fp32": self._log_speedups,
             },
         )
-        record(benchmark, self._samples_s())
-
-    def _samples_s(self) -> list[float]:
         blocks = [block for replicate in self.suite.measured.samples(self.config) for block in replicate.blocks]
-        if self.config.mode is Mode.SYNC:
-            return [each / 1e9 for block in blocks for each in block.wall_ns]
-        return [block.cost_ns(Mode.ASYNC) / 1e9 for block in blocks]
+        record(benchmark, samples_s(blocks, self.config.mode))
+
+    @property
+    def _log_speedups(self) -> list[float]:
+        """One per lane: what a later session needs to compare its own with."""
+        return [] if self.config.precision is Precision.FP32 else list(self.suite.measured.log_speedups(self.config))
 
     @property
     def speedup_over_fp32(self) -> Estimate | None:
@@ -103,6 +106,37 @@ def as_extra(estimate: Estimate | None) -> dict[str, Any] | None:
 
 def _plain(cell: Cell) -> dict[str, Any]:
     return {**cell.effective, "precision": describe_shares(cell.effective.get("mac_shares", {}))}
+
+
+@dataclass(frozen=True)
+class ComparedCell:
+    """A cell and what the baseline says of it."""
+
+    suite: Suite
+    cell: Cell
+    baseline: Baseline
+
+    @property
+    def judged(self) -> tuple[Judged, ...]:
+        """Its answers; an alias has those of the cell that stands for it."""
+        return self.baseline.of(self.cell.alias_of or self.cell.config)
+
+    def hand_to(self, benchmark: BenchmarkFixture, question: str) -> None:
+        """Record the candidate's samples: those beside the baseline's lanes, or the campaign's."""
+        extra = {
+            "baseline": self.baseline.written,
+            "openvino": self.baseline.version,
+            "judged": [
+                {"what": each.what, "verdict": each.verdict.value, "ratio": as_extra(each.estimate)}
+                for each in self.judged
+            ],
+        }
+        name_row(benchmark, question, self.cell.config, extra)
+        representative = self.cell.alias_of or self.cell.config
+        blocks = self.baseline.blocks(representative) or tuple(
+            block for replicate in self.suite.measured.samples(representative) for block in replicate.blocks
+        )
+        record(benchmark, samples_s(blocks, representative.mode))
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ovbench import baseline as baselines
 from ovbench import campaign, machine, records, runtime, startup
 from ovbench.agreement import Agreement, measure_agreement
 from ovbench.artifacts import ArtifactCache, default_root
 from ovbench.campaign import Cell, Measurements, Order, Plan
+from ovbench.comparison import pair_fields
 from ovbench.config import Cache, Config, Mode, Precision, expand, startup_cells, uncached_twin, with_partners
 from ovbench.errors import NothingMeasured, NotWritable, OvbenchError
 from ovbench.images import Scenes, to_input
@@ -80,6 +82,8 @@ class Suite:
     start_faults: dict[Config, str] = field(default_factory=dict)
     agreements: dict[Precision, Agreement] = field(default_factory=dict)
     gates: list[Gate] = field(default_factory=list)
+    baseline: baselines.Baseline | None = None
+    compared: tuple[Cell, ...] = ()
     host: machine.Machine = field(default_factory=machine.fingerprint)
     versions: Mapping[str, str | None] = field(default_factory=machine.library_versions)
     exit_status: int | None = None
@@ -93,12 +97,16 @@ class Suite:
 
     # ------------------------------------------------------------------------------------------------- preparing
 
-    def prepare(self, configs: Iterable[Config], precisions: Iterable[Precision]) -> None:
+    def prepare(
+        self, configs: Iterable[Config], precisions: Iterable[Precision], compared: Iterable[Config] = ()
+    ) -> None:
         """Check everything that can be wrong, get the model and its variants, probe the cells, plan the campaign.
 
         ``configs`` are the cells to measure (their FP32 partners are added), ``precisions`` those that are needed
-        besides. Raises BadInput; writes nothing but artifacts to the cache.
+        besides, ``compared`` the cells that are held against the baseline; a stored one needs them measured.
+        Raises BadInput; writes nothing but artifacts to the cache.
         """
+        configs, compared = list(configs), list(compared)
         settings = self.settings
         records.check_writable(self.results)
         runtime.check_device(settings.device)
@@ -106,7 +114,9 @@ class Suite:
             self.source = sources.resolve(
                 settings.model, settings.shape, self.cache, lambda doing, share: advance(share, doing)
             )
-        wanted = in_matrix_order(settings, with_partners(configs))
+        if compared and not settings.baseline.startswith(baselines.PAIRED):
+            configs = list(dict.fromkeys([*configs, *compared]))
+        wanted = in_matrix_order(settings, dict.fromkeys([*with_partners(configs), *compared]))
         needed = dict.fromkeys([*(config.precision for config in wanted), *precisions])
         for precision in needed:
             self._get_variant(precision)
@@ -114,6 +124,8 @@ class Suite:
         self.order = self._order(cells)
         if not cells:
             return
+        if compared and not self.smoke:
+            self.baseline = baselines.resolve(settings, self.order, self.results, self.host, self.cache, self.progress)
         self._cache_root = self._cleanup.enter_context(campaign.temporary_cache_root())
         clock = time.monotonic
         begin = clock()
@@ -126,10 +138,23 @@ class Suite:
             self.measured.cells = {}
             self.measured.cells = campaign.probe(self.order, Lane, self._cache_root, clock, on_cell)
         self.plan_s = clock() - begin
-        own = [cell for cell in self.measured.cells.values() if cell.measured]
+        partnered = with_partners(configs)
+        own = self._representatives(partnered)
         if own:
             left_s = settings.budget - self.plan_s
-            self.plan = campaign.make_plan(own, self.order, left_s, LANE_START_S)
+            aliases = [cell for cell in self.measured.cells.values() if cell.alias_of and cell.config in partnered]
+            self.plan = campaign.make_plan((*own, *aliases), self.order, left_s, LANE_START_S)
+        if self.baseline is not None:
+            self.compared = self._representatives(compared)
+            if self.baseline.order is not None and self.compared:
+                baselines.check_side(self.baseline, self.compared, self.order, self._cache_root)
+
+    def _representatives(self, configs: Iterable[Config]) -> tuple[Cell, ...]:
+        """The measured cells that stand for these, each once."""
+        cells = self.measured.cells
+        known = [cells[config] for config in configs if config in cells]
+        stand = dict.fromkeys(cell.alias_of or cell.config for cell in known)
+        return tuple(cells[config] for config in stand if cells[config].measured)
 
     def _get_variant(self, precision: Precision) -> None:
         assert self.source is not None
@@ -178,8 +203,23 @@ class Suite:
             runnable = [config for config in starts if config.precision in self.variants]
             if runnable:
                 self._measure_starts(runnable)
+            if self.baseline is not None and self.compared:
+                self._compare(self.baseline)
         finally:
             self.close()
+
+    def _compare(self, baseline: baselines.Baseline) -> None:
+        """Hold every compared cell against the baseline; finished pairs are in the journal."""
+        assert self.order is not None
+        assert self._cache_root is not None
+        if baseline.stored is not None:
+            configs = [cell.config for cell in self.compared]
+            baselines.judge_stored(baseline, self.measured, configs, self.host)
+            return
+        baselines.measure(
+            baseline, self.compared, self.order, self._cache_root, self.progress,
+            lambda pair: self._note("pair", comparison="baseline", **pair_fields(pair)),
+        )  # fmt: skip
 
     def _measure_cells(self, plan: Plan) -> None:
         assert self.order is not None
@@ -276,7 +316,25 @@ class Suite:
         """Remove the session's model caches."""
         self._cleanup.close()
 
+    def facts(self) -> dict[str, Any]:
+        """What a later session must know of this one to compare itself with it."""
+        return {
+            "fingerprint": self.host.fingerprint_id,
+            "isa": self.host.isa.value,
+            "cores": self.host.cores,
+            "openvino": self.versions.get("openvino") or "",
+            "journal": self.journal.path.name,
+        }
+
     # --------------------------------------------------------------------------------------------------- reading
+
+    @property
+    def unsure(self) -> bool:
+        """Whether any gate or comparison could not be decided."""
+        judged = () if self.baseline is None else self.baseline.judged
+        return any(gate.outcome is Outcome.UNSURE for gate in self.gates) or any(
+            each.verdict is Verdict.UNSURE for each in judged
+        )
 
     def why_not(self, config: Config) -> str:
         """Why a cell is skipped, "" if it is not."""

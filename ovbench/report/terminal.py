@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ovbench.agreement import Agreement
+from ovbench.baseline import planned_s
 from ovbench.campaign import Cell
 from ovbench.config import Config, Hint, Inputs, Precision
+from ovbench.report.baseline import against, baseline_notes, baseline_table
 from ovbench.report.gates import gate_text
 from ovbench.report.numbers import DASH, mebibytes, milliseconds, percent, ratio, significant
 from ovbench.startup import PROCESSES
@@ -40,6 +42,11 @@ def summary_text(suite: Suite, unmatched: Sequence[str], coloured: bool) -> str:
         console.print(_starts_table(suite))
     if suite.agreements:
         console.print(_agreements_table(suite))
+    if suite.baseline is not None and suite.baseline.judged:
+        console.print(f"Against the baseline: {against(suite.baseline)}", highlight=False, markup=False, soft_wrap=True)
+        console.print(baseline_table(suite.baseline))
+        for line in baseline_notes(suite.baseline):
+            console.print(line, highlight=False, markup=False)
     for line in _notes(suite, unmatched):
         console.print(line, highlight=False, markup=False)
     for line in _places(suite):
@@ -239,6 +246,7 @@ def plan_text(suite: Suite, starts: Sequence[Config], accuracy: bool) -> str:
     evaluated = suite.evaluation()
     images = len(evaluated) * len(suite.variants) if accuracy and evaluated is not None else 0
     accuracy_s = images / ACCURACY_IMAGES_A_SECOND
+    baseline_s = planned_s(suite.compared, suite.settings.budget) if suite.baseline and suite.baseline.order else 0.0
     if plan is not None:
         console.print(
             f"campaign: {plan.lanes} lanes x {len(plan.groups)} group(s) of {max(map(len, plan.groups))} cells, "
@@ -247,7 +255,8 @@ def plan_text(suite: Suite, starts: Sequence[Config], accuracy: bool) -> str:
         )
     console.print(
         f"estimated time: campaign {campaign_s:.0f} s, start-up {starts_s:.0f} s, accuracy {accuracy_s:.0f} s, "
-        f"together {campaign_s + starts_s + accuracy_s:.0f} s",
+        + (f"baseline {baseline_s:.0f} s, " if baseline_s else "")
+        + f"together {campaign_s + starts_s + accuracy_s + baseline_s:.0f} s",
         highlight=False,
     )
     for precision, reason in suite.unsupported.items():
