@@ -283,6 +283,38 @@ def comparison_fields(answer: Any) -> dict[str, Any]:
     }
 
 
+@app.command()
+def selfcheck(
+    pairs: Annotated[int, typer.Option(help="Pairs of unchanged lanes to measure.")] = 24,
+    budget: Annotated[str, typer.Option(help="Time for all pairs [s, ms, m or h].")] = "10m",
+    results: Results = Path("results"),
+) -> int:
+    """What can this host find? Compares the embedded INT8 model with itself, and keeps the host's profile."""
+    from ovbench import hosts, machine, records
+    from ovbench import selfcheck as check
+    from ovbench.artifacts import ArtifactCache, default_root
+    from ovbench.report.selfcheck import selfcheck_text
+
+    budget_s = read_option("budget", budget)
+    host = machine.fingerprint()
+    hosts.check_writable()
+    records.check_writable(results)
+    journal = records.Journal(results / (records.new_session_id() + records.SUFFIX))
+    keep = _pair_writer(journal, host)
+    try:
+        measured = check.measure(
+            pairs, budget_s, ArtifactCache(default_root()), progress, lambda pair: keep(check.QUESTION, pair)
+        )
+    except KeyboardInterrupt:
+        sys.stderr.write("ovbench: interrupted: no profile was kept, the host's last one, if any, still holds\n")
+        raise
+    profile = check.think(measured, host, check.governor())
+    path = hosts.write_profile(profile)
+    journal.write("selfcheck", **dataclasses.asdict(profile))
+    sys.stdout.write(selfcheck_text(profile, measured, host, path, sys.stdout.isatty()))
+    return int(ExitCode.HELD)
+
+
 @contextlib.contextmanager
 def progress(title: str) -> Iterator[Callable[[float, str], None]]:
     """A progress bar on stderr."""

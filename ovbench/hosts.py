@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,8 +131,23 @@ def write_profile(profile: Profile, folder: Path | None = None) -> Path:
         draft.write_text(json.dumps({"format": FORMAT, **dataclasses.asdict(profile)}, indent=2), encoding="utf-8")
         draft.replace(path)
     except OSError as error:
-        raise NotWritable(f"cannot write the host profile {path}: {error.strerror}: set {PROFILES_VARIABLE}") from None
+        raise _not_writable(path, error) from None
     return path
+
+
+def check_writable(folder: Path | None = None) -> None:
+    """Raise NotWritable, before anything is measured, where no profile could be kept."""
+    place = folder or profile_folder()
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise _not_writable(place, error) from None
+
+
+def _not_writable(path: Path, error: OSError) -> NotWritable:
+    return NotWritable(f"cannot write the host profile {path}: {error.strerror}: set {PROFILES_VARIABLE}")
 
 
 def band_of(profile: Profile | None) -> float:
