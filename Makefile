@@ -5,10 +5,11 @@ ARGS ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+BASELINE := .venv-baseline
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help bench test smoke repeat experiment-peers experiment-drift check format wheel clean
+.PHONY: help bench test smoke repeat experiment-peers experiment-drift nightly check format wheel clean
 
 help: ## what can be made (this text)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +32,14 @@ experiment-peers: $(INSTALLED) ## our loops beside a bare one and benchmark_app
 experiment-drift: $(INSTALLED) ## what moves on a quiet machine, and what keeps it steadier
 	$(BIN)/python -m ovbench.experiments.drift $(ARGS)
 
+# The second half runs even if the first fails; the exit code is the first that is not 0.
+nightly: $(INSTALLED) $(BASELINE)/.installed ## gate nightly.toml against .venv-baseline, check accuracy
+	@mkdir -p results; status=0; \
+	$(BIN)/ovbench gate nightly.toml --summary results/nightly.md --junit results/nightly.xml $(ARGS) || status=$$?; \
+	$(BIN)/python -m pytest benches -k accuracy --junitxml=results/nightly-accuracy.xml \
+		> results/nightly-accuracy.txt || { code=$$?; [ $$status -ne 0 ] || status=$$code; }; \
+	cat results/nightly-accuracy.txt; exit $$status
+
 check: $(INSTALLED) ## format, lint, types (mypy strict), import contracts
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -45,11 +54,17 @@ wheel: $(INSTALLED) ## a wheel with the suite inside, in dist/
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
 
 clean: ## remove .venv, builds and caches; results/ stays
-	rm -rf .venv build dist .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv $(BASELINE) build dist .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Installed once, and again whenever the dependencies may have changed.
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+# The older side of `make nightly`: pinned, and without ovbench.
+$(BASELINE)/.installed: nightly-baseline.txt
+	$(PYTHON) -m venv $(BASELINE)
+	$(BASELINE)/bin/python -m pip install --quiet --disable-pip-version-check --requirement nightly-baseline.txt
 	touch $@
