@@ -9,7 +9,7 @@ BASELINE := .venv-baseline
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help bench test smoke repeat experiment-peers experiment-drift nightly check format wheel clean
+.PHONY: help bench test smoke repeat experiment-peers experiment-drift experiment-aa experiment-power nightly check format wheel clean
 
 help: ## what can be made (this text)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,12 @@ experiment-peers: $(INSTALLED) ## our loops beside a bare one and benchmark_app
 
 experiment-drift: $(INSTALLED) ## what moves on a quiet machine, and what keeps it steadier
 	$(BIN)/python -m ovbench.experiments.drift $(ARGS)
+
+experiment-aa: $(INSTALLED) ## unchanged against unchanged: false alarms and scatter (ARGS=--quick: 10 minutes)
+	$(BIN)/python -m ovbench.experiments.aa $(ARGS)
+
+experiment-power: $(INSTALLED) ## how soon a known slow-down is found (ARGS=--quick; ARGS=--neighbour)
+	$(BIN)/python -m ovbench.experiments.power $(ARGS)
 
 # The second half runs even if the first fails; the exit code is the first that is not 0.
 nightly: $(INSTALLED) $(BASELINE)/.installed ## gate nightly.toml against .venv-baseline, check accuracy
