@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from ovbench import ab, hosts, machine, runtime
 from ovbench.artifacts import ArtifactCache
@@ -35,6 +36,7 @@ from ovbench.gate import Comparison as Answers
 from ovbench.lanes import Askable, Lane, LaneSpec
 from ovbench.models import source as sources
 from ovbench.options import Settings
+from ovbench.policy import Waiver
 from ovbench.samples import Block, Replicate, samples_s
 from ovbench.sessions import StoredSession, find_session, list_sessions
 from ovbench.sides import Side, parse_side
@@ -65,11 +67,17 @@ class Judged:
     estimate: Estimate | None = None
     reason: str = ""
     failed: str = ""
+    waiver: Waiver | None = None
+
+    @property
+    def broken(self) -> bool:
+        """Whether it is evidence of a slow-down, or could not be compared for a lane that died."""
+        return self.verdict is Verdict.SLOWER or bool(self.failed)
 
     @property
     def holds(self) -> bool:
-        """Whether it fails nothing."""
-        return self.verdict is not Verdict.SLOWER and not self.failed
+        """Whether it fails nothing: it is not broken, or its breakage is borne."""
+        return not self.broken or self.waiver is not None
 
 
 @dataclass
@@ -81,6 +89,8 @@ class Baseline:
     side: Side = field(default_factory=Side)
     order: Order | None = None
     version: str = ""
+    tolerances: Mapping[str, float] = field(default_factory=dict)
+    """Tolerances of the policy file by config id; all other cells have ``tolerance``."""
     stored: StoredSession | None = None
     history: tuple[StoredSession, ...] = ()
     comparisons: list[Comparison] = field(default_factory=list)
@@ -91,6 +101,10 @@ class Baseline:
     def lane(self) -> LaneSpec:
         """Where the baseline's side runs."""
         return LaneSpec(str(Path(self.side.python).absolute()) if self.side.python else "")
+
+    def tolerance_of(self, config: Config) -> float:
+        """Slow-down that still counts as the same for one cell."""
+        return self.tolerances.get(config.id, self.tolerance)
 
     def of(self, config: Config) -> tuple[Judged, ...]:
         """The answers for one cell, which must not be an alias."""
@@ -325,15 +339,27 @@ def measure(
                 on_round=on_round,
             )
     baseline.judged = judge_pairs(
-        baseline.comparisons, [c.config for group in groups for c in group], baseline.tolerance
+        baseline.comparisons,
+        [cell.config for group in groups for cell in group],
+        baseline.tolerance,
+        baseline.tolerances,
     )
     baseline.notes += [note for comparison in baseline.comparisons for note in comparison.notes]
 
 
-def judge_pairs(comparisons: Sequence[Comparison], configs: Sequence[Config], tolerance: float) -> tuple[Judged, ...]:
+def judge_pairs(
+    comparisons: Sequence[Comparison],
+    configs: Sequence[Config],
+    tolerance: float,
+    tolerances: Mapping[str, float] = MappingProxyType({}),
+) -> tuple[Judged, ...]:
     """A verdict for every cell, judged as one matrix; cells whose lanes died thrice are failed, and say so."""
     answers = [
-        Answers(config.id, tuple(log for each in comparisons for log in each.log_ratios(config.id)))
+        Answers(
+            config.id,
+            tuple(log for each in comparisons for log in each.log_ratios(config.id)),
+            tolerances.get(config.id),
+        )
         for config in configs
     ]
     failed = {each.name: each.failed for each in comparisons if each.failed}

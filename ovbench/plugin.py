@@ -249,8 +249,15 @@ def pytest_runtestloop(session: pytest.Session) -> object | None:
     from ovbench.suite import Suite
 
     results = results_folder(config) or Path(benchmark_session.storage.path)
+    from ovbench.policy import find_policy
+
+    try:
+        policy = find_policy(config.rootpath)
+    except BadInput as error:
+        raise pytest.UsageError(str(error)) from None
     suite = Suite(
         settings=config.stash[SETTINGS],
+        policy=policy,
         results=results / benchmark_session.machine_id,
         progress=_progress(config),
         smoke=bool(benchmark_session.disabled),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -28,6 +29,7 @@ from ovbench.machine import Isa
 from ovbench.models import source as sources
 from ovbench.models.names import name_of
 from ovbench.options import Settings, write_settings
+from ovbench.policy import Policy, Target, Waiver
 from ovbench.precision import Variant
 from ovbench.samples import Replicate, Summary, summarize
 from ovbench.startup import Start
@@ -47,6 +49,14 @@ THROUGHPUT_FLOOR = {Isa.AVX2: 1.1, Isa.AVX_VNNI: 1.5, Isa.AVX512_VNNI: 1.5, Isa.
 LATENCY_FLOOR = 1.0  # published figures give no paired latency
 OTHER_FLOOR = 1.0
 
+# What a gate says it holds -> the option of its floor; the policy file names it without "min_".
+FLOOR_OPTIONS = {
+    "speed-up over FP32": "min_speedup",
+    "warm cache gain": "min_cache_gain",
+    "top-1 agreement with FP32": "min_top1_agreement",
+    "top-5 overlap with FP32": "min_top5_overlap",
+}
+
 Progress = Callable[[str], AbstractContextManager[Callable[[float, str], None]]]
 
 
@@ -59,6 +69,12 @@ class Gate:
     estimate: Estimate
     floor: float
     outcome: Outcome
+    waiver: Waiver | None = None
+
+    @property
+    def fails(self) -> bool:
+        """Whether it is evidence that the floor is broken, and nobody has borne it."""
+        return self.outcome is Outcome.FAILED and self.waiver is None
 
 
 @dataclass
@@ -69,6 +85,8 @@ class Suite:
     results: Path
     progress: Progress
     smoke: bool = False
+    policy: Policy = field(default_factory=Policy)
+    today: datetime.date = field(default_factory=lambda: datetime.datetime.now(datetime.timezone.utc).date())
     cache: ArtifactCache = field(default_factory=lambda: ArtifactCache(default_root()))
     journal: records.Journal = field(init=False)
     source: sources.Source | None = None
@@ -212,14 +230,21 @@ class Suite:
         """Hold every compared cell against the baseline; finished pairs are in the journal."""
         assert self.order is not None
         assert self._cache_root is not None
+        targets = {cell.config: Target(cell.config.model, cell.config.id, "time") for cell in self.compared}
+        if self.settings.tolerance == Settings().tolerance:
+            named = {config.id: self.policy.tolerance(target) for config, target in targets.items()}
+            baseline.tolerances = {name: share for name, share in named.items() if share is not None}
         if baseline.stored is not None:
-            configs = [cell.config for cell in self.compared]
-            baselines.judge_stored(baseline, self.measured, configs, self.host)
-            return
-        baselines.measure(
-            baseline, self.compared, self.order, self._cache_root, self.progress,
-            lambda pair: self._note("pair", comparison="baseline", **pair_fields(pair)),
-        )  # fmt: skip
+            baselines.judge_stored(baseline, self.measured, list(targets), self.host)
+        else:
+            baselines.measure(
+                baseline, self.compared, self.order, self._cache_root, self.progress,
+                lambda pair: self._note("pair", comparison="baseline", **pair_fields(pair)),
+            )  # fmt: skip
+        baseline.judged = tuple(
+            replace(each, waiver=self.policy.waiver(targets[each.config], self.today)) if each.broken else each
+            for each in baseline.judged
+        )
 
     def _measure_cells(self, plan: Plan) -> None:
         assert self.order is not None
@@ -369,9 +394,18 @@ class Suite:
         return LATENCY_FLOOR if config.mode is Mode.SYNC else THROUGHPUT_FLOOR.get(self.host.isa, OTHER_FLOOR)
 
     def hold(self, what: str, config: Config, estimate: Estimate, floor: float) -> Gate:
-        """Judge a figure against its floor and remember it for the report; in a smoke run nothing is evidence."""
+        """Judge a figure against its floor and remember it for the report; in a smoke run nothing is evidence.
+
+        A floor of the policy file takes the place of a default one; an option that was given beats both.
+        """
+        option = FLOOR_OPTIONS[what]
+        target = Target(config.model, config.id, option.removeprefix("min_"))
+        if getattr(self.settings, option) == getattr(Settings(), option):
+            named = self.policy.floor(target)
+            floor = floor if named is None else named
         outcome = Outcome.SKIPPED if self.smoke else check_floor(estimate, floor)
-        gate = Gate(what, config, estimate, floor, outcome)
+        waiver = self.policy.waiver(target, self.today) if outcome is Outcome.FAILED else None
+        gate = Gate(what, config, estimate, floor, outcome, waiver)
         self.gates.append(gate)
         return gate
 

@@ -44,6 +44,8 @@ def baseline_notes(baseline: Baseline) -> list[str]:
     for each in baseline.judged:
         if each.failed:
             lines.append(f"{each.config.id}: FAILED, {each.failed}")
+        if each.waiver is not None:
+            lines.append(judged_text(each, baseline.tolerance_of(each.config)))
     reasons = dict.fromkeys((each.what, each.verdict.value, each.reason) for each in baseline.judged if each.reason)
     lines += [f"{what} {verdict}: {reason}" for what, verdict, reason in reasons]
     return [*lines, *baseline.notes]
@@ -55,14 +57,17 @@ def judged_text(judged: Judged, tolerance: float) -> str:
         return f"{judged.config.id}: comparison with the baseline FAILED: {judged.failed}"
     figure = "time / baseline's" if judged.what == TIME else "baseline's speed-up over FP32 / now's"
     verdict = judged.verdict.value
-    return f"{judged.config.id}: {figure} {ratio(judged.estimate, 3)}, tolerance {100 * tolerance:g} %: {verdict}"
+    waived = "" if judged.waiver is None else f", waived until {judged.waiver.until}: {judged.waiver.reason}"
+    return (
+        f"{judged.config.id}: {figure} {ratio(judged.estimate, 3)}, tolerance {100 * tolerance:g} %: {verdict}{waived}"
+    )
 
 
 def baseline_failure_text(suite: Suite, judged: Sequence[Judged], command: str) -> str:
     """The failure message of a cell, for the terminal and JUnit: each figure that fails, and how to see it again."""
     baseline = suite.baseline
     assert baseline is not None
-    lines = [judged_text(each, baseline.tolerance) for each in judged if not each.holds]
+    lines = [judged_text(each, baseline.tolerance_of(each.config)) for each in judged if not each.holds]
     host = f"{suite.host.cpu_brand} ({suite.host.isa.value}, {suite.host.cores} cores)"
     lines += [
         f"  reproduce: {command}",

@@ -15,8 +15,9 @@ def gate_text(gate: Gate) -> str:
     share = any(word in gate.what for word in SHARES)
     figure = percent(gate.estimate) if share else ratio(gate.estimate)
     floor = f"{100 * gate.floor:.1f} %" if share else f"{gate.floor:.2f}"
+    waived = "" if gate.waiver is None else f", waived until {gate.waiver.until}: {gate.waiver.reason}"
     name = gate.config.precision.value if share else gate.config.id
-    return f"{name}: {gate.what} {figure}, floor {floor}: {gate.outcome.value}"
+    return f"{name}: {gate.what} {figure}, floor {floor}: {gate.outcome.value}{waived}"
 
 
 def failure_text(suite: Suite, gate: Gate, command: str) -> str:

@@ -196,6 +196,8 @@ def _notes(suite: Suite, unmatched: Sequence[str]) -> list[str]:
         counted = ", ".join(f"{count} {outcome.value}" for outcome, count in outcomes.items())
         lines.append(f"Gates: {counted}")
         lines += ["  " + text for text in _open_gates(suite)]
+    lines += [f"waiver of {each.pattern} expired on {each.until}: {each.reason}"
+              for each in suite.policy.expired(suite.today)]  # fmt: skip
     for precision, reason in suite.unsupported.items():
         lines.append(f"{precision.value}: SKIPPED, {reason}")
     warnings = dict.fromkeys(cell.proof.warning for cell in suite.measured.cells.values() if cell.proof.warning)
