@@ -53,7 +53,7 @@ def save(tmp_path_factory: pytest.TempPathFactory) -> SAVED:
 
 
 def question(model: Path, a: list[str] = [], b: list[str] = [], **more: Any) -> Question:  # noqa: B006
-    given = {"metrics": ("latency",), "budget_s": 5.0, **more}
+    given = {"metrics": ("latency",), "budget_s": 2.0, **more}
     return Question("test", parse_side("--a", a), parse_side("--b", b), str(model), **given)
 
 

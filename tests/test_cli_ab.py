@@ -112,7 +112,7 @@ def test_an_unreadable_profile_is_one_line_and_exit_4(tiny_model_path: Path, tmp
 
 def test_kill_9_of_the_whole_run_leaves_finished_pairs_in_the_journal(tiny_model_path: Path, tmp_path: Path) -> None:
     arguments = ["ab", "--model", str(tiny_model_path), "--metric", "latency", "--results", "results",
-                 "--budget", "12s", "--tolerance", "0"]  # fmt: skip
+                 "--budget", "6s", "--tolerance", "0"]  # fmt: skip
     child = subprocess.Popen(
         [sys.executable, "-c", TOLD, *arguments],
         env=environment(tmp_path),
@@ -142,7 +142,7 @@ def test_kill_9_of_the_whole_run_leaves_finished_pairs_in_the_journal(tiny_model
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as a signal")
 def test_ctrl_c_says_where_finished_pairs_are(tiny_model_path: Path, tmp_path: Path) -> None:
     arguments = ["ab", "--model", str(tiny_model_path), "--metric", "latency", "--results", "results",
-                 "--budget", "12s", "--tolerance", "0"]  # fmt: skip
+                 "--budget", "6s", "--tolerance", "0"]  # fmt: skip
     child = subprocess.Popen(
         [sys.executable, "-c", TOLD, *arguments],
         env=environment(tmp_path),

@@ -48,7 +48,7 @@ def normal_pool(count: int, pair_sd: float, mean: float = 0.0, seed: int = 0, **
 # --- pools made into comparisons ---
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     st.lists(st.floats(-0.1, 0.1), min_size=8, max_size=8),
     st.sampled_from([15.0, 20.0, 30.0, 40.0]),
