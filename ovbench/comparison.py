@@ -303,13 +303,13 @@ def _ask_block(lanes: tuple[Askable, Askable], side: int, contest: Contest, dura
 def _one_round(
     lanes: tuple[Askable, Askable], contest: Contest, seed: int, number: int, turn: int
 ) -> tuple[tuple[Block, Block], int, int]:
-    """A block of each side, the order shuffled; with the CPU time of the blocks and of the idle lanes beside them."""
+    """A block of each side, the order shuffled; with all CPU time of both lanes, and that of the idle ones."""
     duration_s = SYNC_BLOCK_S if contest.mode is Mode.SYNC else ASYNC_BLOCK_S
     answers: dict[int, Mapping[str, Any]] = {}
     for side in shuffled((0, 1), f"{seed}/{contest.key}", number, turn):
         answers[side] = _ask_block(lanes, side, contest, duration_s)
-    cpu_ns = sum(int(each["cpu_ns"]) for each in answers.values())
-    idle_ns = sum(int(each.get("idle_cpu_ns", 0)) for each in answers.values())
+    cpu_ns = sum(int(each["lane_cpu_ns"]) for each in answers.values())
+    idle_ns = sum(int(each["idle_cpu_ns"]) for each in answers.values())
     return (parse_block(turn, answers[0]), parse_block(turn, answers[1])), cpu_ns, idle_ns
 
 

@@ -220,7 +220,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("shape", "", "Input shape for dynamic models: 1,3,224,224, or name[...] for several inputs.",
            _shape, _write_shape),
     Option("budget", "40s", "Time for the campaign that measures all selected cells.", _seconds, unit="s, ms, m or h"),
-    Option("warmup", "200ms", "Warm-up of each contestant in each lane before its first round.", _seconds,
+    Option("warmup", "100ms", "Warm-up of each contestant in each lane before its first round.", _seconds,
            unit="s, ms, m or h"),
     Option("max_memory", "", "Memory that the contestants of one lane may take together; unset: half of what is free.",
            _bytes, _write_optional, unit="GB, MB, GiB or MiB"),
@@ -257,7 +257,7 @@ class Settings:
     cache: tuple[Cache, ...] = (Cache.OFF, Cache.WARM)
     shape: Shape = field(default_factory=dict)
     budget: float = 40.0
-    warmup: float = 0.2
+    warmup: float = 0.1
     max_memory: int | None = None
     seed: int = 0
     min_speedup: float | None = None

@@ -195,26 +195,42 @@ def make_inputs(model: Any, seed: int) -> list[Any]:
 # ------------------------------------------------------------------------------------------------- timing of blocks
 
 
+class Compiled:
+    """A model read and compiled as an order asks, with what it says of itself and how long both took."""
+
+    def __init__(self, core: Any, order: dict[str, Any]) -> None:
+        clock = time.perf_counter_ns
+        start = clock()
+        self.model = read_model(core, order["model"], order.get("shape"), int(order.get("batch") or 0))
+        read = clock()
+        self.compiled = compile_model(core, self.model, order["device"], order["properties"])
+        self.compile_ns = clock() - read
+        self.read_ns = read - start
+        self.identity = self.identify(order)
+        self.effective = effective_config(self.model, self.compiled)
+        self.signature = [
+            [port.get_any_name() if port.get_names() else "", list(port.get_shape()), str(port.get_element_type())]
+            for port in self.model.inputs
+        ]
+
+    @staticmethod
+    def identify(order: dict[str, Any]) -> tuple[Any, ...]:
+        """Orders of one identity compile to the same: they differ at most in how blocks are run."""
+        properties = tuple(sorted(order["properties"].items()))
+        return (order["model"], order["device"], properties, repr(order.get("shape")), int(order.get("batch") or 0))
+
+
 class Contestant:
     """A compiled model with preset input tensors, ready to run blocks."""
 
-    def __init__(self, core: Any, order: dict[str, Any]) -> None:
+    def __init__(self, ready: Compiled, order: dict[str, Any]) -> None:
         openvino = import_openvino()
-        clock = time.perf_counter_ns
-        start = clock()
-        model = read_model(core, order["model"], order.get("shape"), int(order.get("batch") or 0))
-        read = clock()
-        self.compiled = compile_model(core, model, order["device"], order["properties"])
-        self.compile_ns = clock() - read
-        self.read_ns = read - start
-        self.signature = [
-            [port.get_any_name() if port.get_names() else "", list(port.get_shape()), str(port.get_element_type())]
-            for port in model.inputs
-        ]
-        self.effective = effective_config(model, self.compiled)
+        self.ready = ready
+        self.compiled = ready.compiled
+        self.effective = dict(ready.effective)
         self.asynchronous = order["mode"] == "async"
         self.copies_inputs = order.get("inputs") == "copied"
-        self.arrays = make_inputs(model, int(order["seed"]))
+        self.arrays = make_inputs(ready.model, int(order["seed"]))
         self.tensors = [openvino.Tensor(values) for values in self.arrays]
         if self.asynchronous:
             wanted = int(order.get("requests") or 0)
@@ -374,6 +390,7 @@ class Worker:
         start = time.perf_counter_ns()
         openvino = import_openvino()
         took = time.perf_counter_ns() - start
+        gc.freeze()  # modules live as long as the lane: looking at them before every block took 9 to 13 ms
         self.core = openvino.Core()
         return {"import_ns": took, "version": openvino.__version__}
 
@@ -382,26 +399,34 @@ class Worker:
         if self.core is None:
             self.import_library(order)
         before = _resident_bytes()
-        contestant = Contestant(self.core, order)
+        twins = (each.ready for each in self.contestants.values())
+        identity = Compiled.identify(order)
+        ready = next((each for each in twins if each.identity == identity), None) or Compiled(self.core, order)
+        contestant = Contestant(ready, order)
         self.contestants[order["key"]] = contestant
         after = _resident_bytes()
         grown = None if before is None or after is None else max(0, after - before)
         return {
             "effective": contestant.effective,
-            "signature": contestant.signature,
+            "signature": ready.signature,
             "version": import_openvino().__version__,
-            "read_ns": contestant.read_ns,
-            "compile_ns": contestant.compile_ns,
+            "read_ns": ready.read_ns,
+            "compile_ns": ready.compile_ns,
             "first_inference_ns": contestant.first_inference_ns,
             "memory_bytes": grown,
             "resident_bytes": after,
         }
 
     def block(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Run one block of an open contestant."""
+        """Run one block of an open contestant.
+
+        ``idle_cpu_ns`` is what the lane used since its last answer, while another was measured; ``lane_cpu_ns`` is all
+        it used since then, the block and the way there: what of the machine's time is not that, others took.
+        """
         idle_cpu_ns = time.process_time_ns() - self.cpu_ns_at_rest
         block = self.contestants[order["key"]].run_block(int(order["duration_ns"]))
-        block["idle_cpu_ns"] = idle_cpu_ns  # since the last answer: what the lane used while another was measured
+        block["idle_cpu_ns"] = idle_cpu_ns
+        block["lane_cpu_ns"] = time.process_time_ns() - self.cpu_ns_at_rest
         return block
 
     def digest(self, order: dict[str, Any]) -> dict[str, Any]:

@@ -109,7 +109,7 @@ class FakeLane:
         cost = round(self.sides.cost_ns(self.side, order["key"], self.number))
         self.sides.now += order["duration_ns"] / 1e9
         times = struct.pack(f"<{CALLS}q", *[cost] * CALLS)
-        return {"wall_ns": times, "latency_ns": times, "window_ns": CALLS * cost, "cpu_ns": 0,
+        return {"wall_ns": times, "latency_ns": times, "window_ns": CALLS * cost, "lane_cpu_ns": 0,
                 "idle_cpu_ns": self.sides.idle_cpu_ns}  # fmt: skip
 
     def close(self) -> None:

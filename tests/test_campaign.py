@@ -13,6 +13,7 @@ from fake_lane import ASK_S, START_S, FakeMachine, Trouble, order_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ovbench import campaign
 from ovbench.campaign import (
     BLOCK_OVERHEAD_S,
     MAX_DEATHS,
@@ -130,7 +131,7 @@ def test_a_warm_cell_without_its_twin_is_measured_and_timed_in_full() -> None:
     machine = FakeMachine()
     cell = probed(machine, WARM)[WARM]
     assert cell.measured
-    assert cell.block_s == pytest.approx(0.030 + ASK_S)
+    assert cell.block_s == pytest.approx(campaign.SYNC_BLOCK_S + ASK_S)
     assert machine.lanes[0].contestants == {}
 
 
@@ -412,7 +413,7 @@ class Run:
 
 
 def round_s(machine: FakeMachine) -> float:
-    return 2 * (0.030 + ASK_S) + 2 * (0.120 + ASK_S)
+    return 2 * (campaign.SYNC_BLOCK_S + ASK_S) + 2 * (campaign.ASYNC_BLOCK_S + ASK_S)
 
 
 def test_every_lane_is_fresh_warms_up_first_and_gives_one_replicate_of_every_cell() -> None:

@@ -187,9 +187,20 @@ def test_the_second_compilation_with_a_cache_is_loaded_from_it(
     order = order_for(tiny_model_path, properties={"CACHE_DIR": str(tmp_path)})
     assert answering.answer(order)["effective"]["loaded_from_cache"] is False
     cold = answering.answer({"do": "digest", "key": "cell"})["digest"]
+    answering.answer({"do": "close", "key": "cell"})
     assert answering.answer(order)["effective"]["loaded_from_cache"] is True
     assert answering.answer({"do": "digest", "key": "cell"})["digest"] == cold
     assert answering.answer(order | {"batch": 2})["effective"]["loaded_from_cache"] is False
+
+
+def test_contestants_that_compile_to_the_same_share_it(answering: Worker, tiny_model_path: Path) -> None:
+    order = order_for(tiny_model_path)
+    answering.answer(order | {"key": "preset"})
+    answering.answer(order | {"key": "copied", "inputs": "copied"})
+    answering.answer(order | {"key": "batch", "batch": 2})
+    preset, copied, batch = (answering.contestants[key].compiled for key in ("preset", "copied", "batch"))
+    assert preset is copied
+    assert batch is not preset
 
 
 def test_a_closed_contestant_is_gone(answering: Worker, tiny_model_path: Path) -> None:

@@ -81,7 +81,7 @@ def _tiny(folder: Path) -> worker.Contestant:
     model = openvino.Model([opset13.relu(data)], [data], "tiny")
     openvino.save_model(model, str(folder / "tiny.xml"))
     order = {"model": str(folder / "tiny.xml"), "device": "CPU", "properties": TINY, "mode": "sync", "seed": 0}
-    return worker.Contestant(runtime.core(), order)
+    return worker.Contestant(worker.Compiled(runtime.core(), order), order)
 
 
 def _sync_round(contestant: worker.Contestant, advance: Any, share: float) -> float:
