@@ -141,8 +141,8 @@ def run_comparison(
 
     ``undecided`` is asked after each pair and gives the contests that still need pairs: a decided one is not measured
     any more. The budget is seconds for all contests together; ``fitting_pair_s`` says how it is cut into pairs of
-    ``pair_s`` or less. A lane that dies is replaced by a fresh pair; after MAX_DEATHS of one side ``failed`` says so,
-    naming it. A refusal by OpenVINO ends it too. On Ctrl-C finished pairs stay.
+    ``pair_s`` for each contest left, or less. A lane that dies is replaced by a fresh pair; after MAX_DEATHS of one
+    side ``failed`` says so, naming it. A refusal by OpenVINO ends it too. On Ctrl-C finished pairs stay.
     """
     begin = clock()
     left = list(contests)
@@ -151,7 +151,7 @@ def run_comparison(
     cores = cores or machine.available_cores()
     while left:
         spent_s = clock() - begin
-        next_s = fitting_pair_s(pair_s, budget_s - spent_s, MIN_PAIRS - len(comparison.pairs), overhead_s)
+        next_s = fitting_pair_s(pair_s * len(left), budget_s - spent_s, MIN_PAIRS - len(comparison.pairs), overhead_s)
         if overhead_s is not None and spent_s + overhead_s + next_s > budget_s:
             comparison.ended = "at its budget"
             break

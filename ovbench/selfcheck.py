@@ -70,7 +70,9 @@ def measure(
             nonlocal in_pair_s
             in_pair_s += took_s
             done = len(comparison.pairs)
-            advance((done + min(0.99, in_pair_s / PAIR_S)) / pairs, f"pair {done + 1} of {pairs}")
+            advance(
+                (done + min(0.99, in_pair_s / (PAIR_S * len(question.metrics)))) / pairs, f"pair {done + 1} of {pairs}"
+            )
 
         def pair_done(pair: Pair) -> None:
             nonlocal in_pair_s

@@ -29,6 +29,7 @@ class FakeSides:
     trouble: Callable[[str, int, Mapping[str, Any]], BaseException | None] = lambda _side, _lane, _order: None
     contention: Callable[[int], Contention] = lambda _reading: QUIET
     idle_cpu_ns: int = 0
+    lane_cpu_ns: int = 0
     now: float = 1000.0
     readings: int = 0
     lanes: Mapping[str, list[FakeLane]] = field(default_factory=lambda: {side: [] for side in SIDES})
@@ -109,7 +110,7 @@ class FakeLane:
         cost = round(self.sides.cost_ns(self.side, order["key"], self.number))
         self.sides.now += order["duration_ns"] / 1e9
         times = struct.pack(f"<{CALLS}q", *[cost] * CALLS)
-        return {"wall_ns": times, "latency_ns": times, "window_ns": CALLS * cost, "lane_cpu_ns": 0,
+        return {"wall_ns": times, "latency_ns": times, "window_ns": CALLS * cost, "lane_cpu_ns": self.sides.lane_cpu_ns,
                 "idle_cpu_ns": self.sides.idle_cpu_ns}  # fmt: skip
 
     def close(self) -> None:

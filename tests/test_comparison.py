@@ -366,3 +366,19 @@ def test_a_pairs_ratio_is_the_median_of_its_rounds() -> None:
     ratios = [b.wall_ns[0] / a.wall_ns[0] for a, b in pair.rounds["latency"]]
     assert len(set(ratios)) == 7
     assert pair.log_ratios["latency"] == pytest.approx(math.log(statistics.median(ratios)))
+
+
+def test_each_metric_has_its_own_time_in_a_pair() -> None:
+    (one, *_) = FakeSides().run(budget_s=60.0).pairs
+    (two, *_) = FakeSides().run(contests=(LATENCY, THROUGHPUT), budget_s=120.0).pairs
+    assert one.rounds_s == pytest.approx(PAIR_S, abs=0.2)
+    assert two.rounds_s == pytest.approx(2 * PAIR_S, abs=0.2)
+
+
+def test_all_cpu_time_of_both_lanes_is_our_own() -> None:
+    """A lane's work on the way to its block (freeing memory, say) is not what others took."""
+    busy_s = 0.5  # of each round, all of it the lanes'
+    sides = FakeSides(contention=lambda reading: Contention(0.0, 0, 0, 0, busy_s * ((reading + 1) // 2)))
+    assert sides.run(budget_s=12.0).rejected_share == 1.0
+    ours = FakeSides(contention=sides.contention, lane_cpu_ns=round(busy_s / 2 * 1e9))
+    assert ours.run(budget_s=12.0).rejected_share == 0.0

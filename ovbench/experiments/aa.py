@@ -146,7 +146,7 @@ def replayed_ends(pool: Pool, budget_s: float) -> list[Ends]:
     return [
         ends_of(
             f"{metric}, ±{tolerance:.0%}",
-            pools.replay_apart(pool.pairs, metric, tolerance, budget_s * len(metrics), pair_s),
+            pools.replay_apart(pool.pairs, metric, tolerance, budget_s * len(metrics), pair_s * len(metrics)),
         )
         for tolerance in TOLERANCES
         for metric in metrics
@@ -160,8 +160,8 @@ def tell(pool: Pool, budget_s: float, whole: Sequence[Whole], medians_ns: Sequen
     """All findings as Markdown."""
     metrics = pool.header["metrics"]
     what = (
-        f"{len(pool.pairs)} fresh pairs of unchanged INT8 MobileNetV2, {pool.header['pair_s']:g} s of rounds each, on "
-        f"{pools.describe(pool.header)}; {pool.measuring_share:.0%} of the wall time measuring, "
+        f"{len(pool.pairs)} fresh pairs of unchanged INT8 MobileNetV2, {pool.header['pair_s']:g} s of rounds a metric, "
+        f"on {pools.describe(pool.header)}; {pool.measuring_share:.0%} of the wall time measuring, "
         f"{pool.rejected_share:.1%} of the rounds rejected.\n"
     )
     parts = [
@@ -240,7 +240,7 @@ def _parse(arguments: Sequence[str]) -> Any:
     parser.add_argument(
         "--pairs", type=int, help=f"pairs to have in the end (default: {PAIRS}, --quick: {QUICK_PAIRS})"
     )
-    parser.add_argument("--pair-s", type=float, default=PAIR_S, help=f"seconds of rounds a pair (default: {PAIR_S})")
+    parser.add_argument("--pair-s", type=float, default=PAIR_S, help=f"seconds of rounds a metric (default: {PAIR_S})")
     parser.add_argument("--metric", action="append", choices=list(ab.METRICS), help="default: both")
     parser.add_argument("--budget-s", type=float, default=60.0, help="seconds a metric of a comparison (default: 60)")
     parser.add_argument("--whole", type=int, default=0, help="whole comparisons from end to end (default: 0)")
