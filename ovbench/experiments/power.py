@@ -108,7 +108,9 @@ def layers_for(amount: float, low: tuple[int, float], high: tuple[int, float]) -
     """How many layers make the model slower by ``amount`` (0.03 is 3 %), on the line through two (layers, ratio)."""
     slope = (high[1] - low[1]) / (high[0] - low[0])
     if slope <= 0:
-        raise NothingMeasured("more layers were not slower: the machine is too noisy to choose amounts, try again")
+        raise NothingMeasured(
+            "more layers were not slower, the machine is too noisy: remove calibration-*.jsonl and try again"
+        )
     return max(1, round(low[0] + (1 + amount - low[1]) / slope))
 
 
