@@ -23,10 +23,10 @@ from ovbench.stats import MIN_REPLICATES
 
 # Found by experiment (docs/method.md): a block of about 20 ms is short against the machine's moods, three seconds of
 # them in one pair of lanes leave as noise what differs between pairs, and that only more pairs average out.
-SYNC_BLOCK_S = 0.020
-ASYNC_BLOCK_S = 0.060
-PAIR_S = 3.0
-WARMUP_S = 0.2
+SYNC_BLOCK_S = 0.030
+ASYNC_BLOCK_S = 0.080
+PAIR_S = 3.5
+WARMUP_S = 0.1
 MIN_PAIR_S = 0.5  # of a pair that must be shortened: about ten rounds, a median that means something
 MIN_PAIRS = MIN_REPLICATES  # an interval over fewer is not given, so a budget is cut into at least so many pairs
 MAX_DEATHS = 3  # of one side

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ovbench import ab, runtime, worker
-from ovbench.comparison import MIN_PAIRS, Comparison
+from ovbench.comparison import MIN_PAIRS, PAIR_S, Comparison
 from ovbench.errors import BadInput, BadOption, NothingMeasured
 from ovbench.experiments import aa, pools, power
 from ovbench.experiments.pools import Pool, PoolPair, Replayed, Whole
@@ -69,7 +69,7 @@ def test_a_replay_ends_as_the_real_comparison_did(shares: list[float], budget_s:
                  pair.measured_s, pair.kept, 0)
         for pair in long.pairs
     ]  # fmt: skip
-    replayed = pools.replay(pairs, "latency", 0, band, budget_s, 3.0)
+    replayed = pools.replay(pairs, "latency", 0, band, budget_s, PAIR_S)
     assert replayed is not None
     assert replayed.verdict is ab.verdict_of(real.log_ratios("latency"), band)
     assert replayed.pairs == len(real.pairs)
