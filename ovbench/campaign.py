@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ovbench.config import Cache, Config, Inputs, Mode, fp32_partner, uncached_twin
+from ovbench.contention import too_many, was_hit
 from ovbench.errors import BadOption, ContestantRefused, LaneError
 from ovbench.lanes import Askable
+from ovbench.machine import Contention, available_cores, difference, read_contention
 from ovbench.precision import Proof, Variant, compile_properties, prove
 from ovbench.rounds import run_rounds
 from ovbench.samples import Block, Replicate, log_ratio_by_lane, parse_block
@@ -47,6 +49,8 @@ class Order:
     seed: int
     max_memory_bytes: int | None
     smoke: bool = False
+    quota_threads: int = 0
+    """Threads of cells that leave them open, where a CPU quota allows fewer than there are cores; 0 without one."""
 
     def variant(self, config: Config) -> Variant:
         """The file behind a cell."""
@@ -59,7 +63,7 @@ class Order:
             "key": config.id,
             "model": str(self.variant(config).path),
             "device": config.device,
-            "properties": compile_properties(config, cache_dir),
+            "properties": compile_properties(config, cache_dir, self.quota_threads),
             "shape": {name: list(dims) for name, dims in self.shape.items()},
             "batch": config.batch,
             "requests": config.requests,
@@ -113,6 +117,14 @@ class Measurements:
     replicates: dict[Config, list[Replicate]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     lanes: int = 0
+    rounds: int = 0
+    rejected: set[tuple[int, int]] = field(default_factory=set)
+    """Lane and number of the rounds that others took too much of."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether too many rounds were hit for a verdict; figures are then of all rounds, since few would be left."""
+        return too_many(len(self.rejected), self.rounds)
 
     def representative(self, config: Config) -> Config:
         """The cell whose samples stand for this one: itself, or the one it is an alias of."""
@@ -120,8 +132,15 @@ class Measurements:
         return config if alias is None else alias
 
     def samples(self, config: Config) -> tuple[Replicate, ...]:
-        """Replicates of a cell (an alias has its representative's)."""
-        return tuple(self.replicates.get(self.representative(config), ()))
+        """Replicates of a cell (an alias has its representative's), without the rounds that were rejected."""
+        whole = tuple(self.replicates.get(self.representative(config), ()))
+        if self.busy or not self.rejected:
+            return whole
+        kept = (
+            replace(each, blocks=tuple(block for block in each.blocks if (each.lane, block.round) not in self.rejected))
+            for each in whole
+        )
+        return tuple(each for each in kept if each.blocks)
 
     def fail(self, config: Config, fault: str) -> None:
         """Make a fault of a cell and of its aliases; what was measured of it so far stays."""
@@ -339,12 +358,13 @@ def measure(
     clock: Clock = time.monotonic,
     on_replicate: Callable[[Config, Replicate], None] = lambda _config, _replicate: None,
     on_round: Callable[[], None] = lambda: None,
+    read_contention: Callable[[], Contention] = read_contention,
 ) -> None:
     """Run the plan. Finished replicates go ``into`` the measurements and to ``on_replicate`` as each lane ends.
 
     A lane that dies is replaced, and said; after MAX_DEATHS the campaign ends with what it has, unless all died of one
     cell: that cell, like one that OpenVINO refuses, becomes a fault and the others go on. On Ctrl-C the whole rounds of
-    the lane at hand are kept too.
+    the lane at hand are kept too. Rounds that others took too much of are kept apart (``Measurements.rejected``).
     """
     deaths: list[Config | None] = []
     end = clock() + plan.total_s
@@ -361,7 +381,7 @@ def measure(
         try:
             lane = open_lane()
             with contextlib.closing(lane):
-                _measure_lane(order, life, lane, number, lane_end, cache_root, clock, on_round)
+                _measure_lane(order, life, lane, number, lane_end, cache_root, clock, read_contention, on_round)
         except ContestantRefused as refusal:
             assert life.asked is not None, "only a contestant can be refused"
             into.fail(life.asked, str(refusal))
@@ -378,6 +398,8 @@ def measure(
             deaths.clear()
             continue
         finally:
+            into.rounds += life.rounds
+            into.rejected |= {(number, each) for each in life.rejected}
             for config, done in life.blocks.items():
                 if done:
                     replicate = Replicate(number, config.mode, tuple(done))
@@ -392,6 +414,8 @@ class _Life:
 
     blocks: dict[Config, list[Block]]
     asked: Config | None = None
+    rounds: int = 0
+    rejected: list[int] = field(default_factory=list)
 
 
 def _measure_lane(
@@ -402,6 +426,7 @@ def _measure_lane(
     lane_end: float,
     cache_root: Path,
     clock: Clock,
+    read_contention: Callable[[], Contention],
     on_round: Callable[[], None],
 ) -> None:
     group = tuple(life.blocks)
@@ -412,13 +437,18 @@ def _measure_lane(
         life.asked = config
         lane.ask({"do": "block", "key": config.id, "duration_ns": round(order.warmup_s * 1e9)})
 
+    own_cpu_ns = -time.process_time_ns()  # of the lane and of this process, which asks and keeps what it answers
+
     def run_block(config: Config, round_number: int) -> Block:
+        nonlocal own_cpu_ns
         life.asked = config
-        request = {"do": "block", "key": config.id, "duration_ns": round(block_seconds(config) * 1e9)}
-        return parse_block(round_number, lane.ask(request))
+        answer = lane.ask({"do": "block", "key": config.id, "duration_ns": round(block_seconds(config) * 1e9)})
+        own_cpu_ns += int(answer["lane_cpu_ns"])
+        return parse_block(round_number, answer)
 
     spent: list[float] = []
-    last = clock()
+    before, last = read_contention(), clock()
+    cores = available_cores()
 
     def enough(_rounds: int) -> bool:
         nonlocal last
@@ -427,9 +457,14 @@ def _measure_lane(
         return order.smoke or last + statistics.median(spent) > lane_end
 
     for finished in run_rounds(group, run_block, enough, order.seed, number):
+        own_cpu_ns += time.process_time_ns()
+        if was_hit(difference(before, read_contention()), own_cpu_ns / 1e9, clock() - last, cores):
+            life.rejected.append(life.rounds)
         for config, block in finished.items():
             life.blocks[config].append(block)
+        life.rounds += 1
         on_round()
+        before, own_cpu_ns = read_contention(), -time.process_time_ns()
 
 
 @contextlib.contextmanager

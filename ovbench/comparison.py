@@ -14,6 +14,7 @@ from typing import Any
 
 from ovbench import machine
 from ovbench.config import Mode
+from ovbench.contention import too_many, was_hit
 from ovbench.errors import ContestantRefused, LaneError
 from ovbench.lanes import Askable
 from ovbench.records import block_fields
@@ -30,12 +31,6 @@ WARMUP_S = 0.1
 MIN_PAIR_S = 0.5  # of a pair that must be shortened: about ten rounds, a median that means something
 MIN_PAIRS = MIN_REPLICATES  # an interval over fewer is not given, so a budget is cut into at least so many pairs
 MAX_DEATHS = 3  # of one side
-
-# A round is rejected when others (other processes, or the hypervisor) took more than this share of the cores' time.
-# /proc/stat counts in ticks of 10 ms, so short rounds are given two ticks of grace.
-MAX_OTHERS_SHARE = 0.10
-GRACE_S = 0.02
-MAX_REJECTED_SHARE = 0.5  # of all rounds; beyond it the machine was busy and the answer is UNSURE
 
 Clock = Callable[[], float]
 SIDES = ("A", "B")
@@ -115,7 +110,8 @@ class Comparison:
     @property
     def busy(self) -> bool:
         """Whether too many rounds were hit for an answer."""
-        return self.rejected_share > MAX_REJECTED_SHARE
+        rejected = sum(pair.rejected for pair in self.pairs)
+        return too_many(rejected, rejected + sum(pair.kept for pair in self.pairs))
 
     @property
     def measured_s(self) -> float:
@@ -311,14 +307,6 @@ def _one_round(
     cpu_ns = sum(int(each["lane_cpu_ns"]) for each in answers.values())
     idle_ns = sum(int(each["idle_cpu_ns"]) for each in answers.values())
     return (parse_block(turn, answers[0]), parse_block(turn, answers[1])), cpu_ns, idle_ns
-
-
-def was_hit(taken: machine.Contention, own_cpu_s: float, took_s: float, cores: int) -> bool:
-    """Whether others took so much of a round that it tells nothing: stolen, throttled, or used by other processes."""
-    allowed_s = MAX_OTHERS_SHARE * took_s * cores + GRACE_S
-    others_s = 0.0 if taken.busy_s is None else max(0.0, taken.busy_s - own_cpu_s)
-    throttled_s = (taken.throttled_us or 0) / 1e6
-    return others_s + (taken.steal_s or 0.0) + throttled_s > allowed_s
 
 
 def pair_fields(pair: Pair) -> dict[str, Any]:

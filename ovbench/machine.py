@@ -232,6 +232,12 @@ def difference(before: Contention, after: Contention) -> Contention:
     )
 
 
+def quota_threads(host: Machine) -> int:
+    """Threads that fit the cgroup's CPU quota where it is under the cores; 0 where nothing limits them."""
+    quota = host.cpu_quota_cores
+    return max(1, int(quota)) if quota is not None and quota < host.cores else 0
+
+
 def library_versions() -> dict[str, str | None]:
     """Version of each of ``LIBRARIES``, None where it is not installed; none of them is imported."""
     return {name: _version(name) for name in LIBRARIES}

@@ -34,15 +34,15 @@ class Proof:
     warning: str = ""
 
 
-def compile_properties(config: Config, cache_dir: Path | None) -> dict[str, str]:
+def compile_properties(config: Config, cache_dir: Path | None, quota_threads: int = 0) -> dict[str, str]:
     """The properties that a cell asks of ``compile_model``; ``cache_dir`` is needed unless the cache is off."""
     properties = {"INFERENCE_PRECISION_HINT": INFERENCE_PRECISION[config.precision]}
     if config.hint is not Hint.NONE:
         properties["PERFORMANCE_HINT"] = config.hint.value
     if config.streams != AUTO or config.hint is not Hint.THROUGHPUT:
         properties["NUM_STREAMS"] = str(config.streams)
-    if config.threads:
-        properties["INFERENCE_NUM_THREADS"] = str(config.threads)
+    if config.threads or quota_threads:
+        properties["INFERENCE_NUM_THREADS"] = str(config.threads or quota_threads)
     if config.cache is not Cache.OFF:
         assert cache_dir is not None, f"{config.id} needs a folder for the model cache"
         properties["CACHE_DIR"] = str(cache_dir)

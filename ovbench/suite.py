@@ -208,6 +208,7 @@ class Suite:
             seed=settings.seed,
             max_memory_bytes=limit,
             smoke=self.smoke,
+            quota_threads=machine.quota_threads(self.host),
         )
 
     # ------------------------------------------------------------------------------------------------- measuring
@@ -335,7 +336,13 @@ class Suite:
         self.exit_status = exit_status
         self.close()
         if self.journal.path.exists():
-            self._note("end", exit_status=exit_status, notes=self.measured.notes)
+            self._note(
+                "end",
+                exit_status=exit_status,
+                notes=self.measured.notes,
+                rounds=self.measured.rounds,
+                rejected=sorted(self.measured.rejected),
+            )
 
     def close(self) -> None:
         """Remove the session's model caches."""
@@ -381,6 +388,8 @@ class Suite:
     def verdict(self, config: Config) -> Verdict | None:
         """FASTER, SLOWER, SAME or UNSURE against FP32."""
         speedup = self.speedup(config)
+        if speedup is not None and self.measured.busy:
+            return Verdict.UNSURE
         return None if speedup is None else compare(inverse(speedup), NOISE_BAND)
 
     def speedup_floor(self, config: Config) -> float | None:
@@ -404,6 +413,8 @@ class Suite:
             named = self.policy.floor(target)
             floor = floor if named is None else named
         outcome = Outcome.SKIPPED if self.smoke else check_floor(estimate, floor)
+        if option == "min_speedup" and self.measured.busy and not self.smoke:
+            outcome = Outcome.UNSURE
         waiver = self.policy.waiver(target, self.today) if outcome is Outcome.FAILED else None
         gate = Gate(what, config, estimate, floor, outcome, waiver)
         self.gates.append(gate)

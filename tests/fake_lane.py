@@ -127,7 +127,7 @@ class FakeLane:
         count = max(3, -(-order["duration_ns"] // cost))
         self.machine.now += count * cost / 1e9
         times = struct.pack(f"<{count}q", *[cost] * count)
-        return {"wall_ns": times, "latency_ns": times, "window_ns": count * cost}
+        return {"wall_ns": times, "latency_ns": times, "window_ns": count * cost, "lane_cpu_ns": count * cost}
 
     def _close(self, order: Mapping[str, Any]) -> dict[str, Any]:
         del self.contestants[order["key"]]

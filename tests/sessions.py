@@ -62,12 +62,14 @@ class Suite:
 
     def arguments(self, *given: str) -> list[str]:
         """The command of a session; what is given comes last, and wins."""
-        return [sys.executable, "-m", "pytest", "-o", f"ov_results={self.results}", f"--ov-model={self.model}", *given]
+        options = ["-p", "quiet_machine", "-o", f"ov_results={self.results}", f"--ov-model={self.model}"]
+        return [sys.executable, "-m", "pytest", *options, *given]
 
     def environment(self, extra: Mapping[str, str]) -> dict[str, str]:
         """Ours, without what would change a session."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "OVBENCH_"))}
-        return {**kept, "OVBENCH_CACHE_DIR": str(self.cache), **extra}
+        merged = {**kept, "OVBENCH_CACHE_DIR": str(self.cache), **extra}
+        return {**merged, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), merged.get("PYTHONPATH", "")])}
 
     def run(self, *given: str, folder: Path = ROOT, **extra: str) -> Ended:
         """One session from start to end; ``extra`` goes to its environment."""

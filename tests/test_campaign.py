@@ -41,7 +41,9 @@ from ovbench.config import (
     uncached_twin,
     with_partners,
 )
+from ovbench.contention import too_many
 from ovbench.errors import BadOption, ContestantRefused, LaneDied, LaneHung
+from ovbench.machine import Contention
 from ovbench.precision import Proof
 from ovbench.samples import Replicate
 
@@ -370,6 +372,8 @@ class Run:
         **order: Any,
     ) -> None:
         self.machine, self.begin = machine, machine.now
+        self.stolen: dict[int, float] = {}  # reading -> seconds that the hypervisor has stolen since the one before
+        self.readings = 0
         configs = tuple(dict.fromkeys(config for group in groups for config in group))
         self.into = Measurements({config: Cell(config) for config in configs})
         self.told: list[tuple[Config, Replicate]] = []
@@ -390,8 +394,15 @@ class Run:
             self.machine.clock,
             lambda config, replicate: self.told.append((config, replicate)),
             on_round,
+            self.read_contention,
         )
         return self
+
+    def read_contention(self) -> Contention:
+        """One reading before the first round of a lane, then one after each round and one before the next."""
+        stolen_s = sum(share for reading, share in self.stolen.items() if reading <= self.readings)
+        self.readings += 1
+        return Contention(stolen_s, None, None, None)
 
     @property
     def spent_s(self) -> float:
@@ -475,6 +486,33 @@ def test_groups_take_turns_so_that_each_has_a_replicate_early() -> None:
     run.check_whole()
     assert [each.lane for each in run.into.replicates[FP32]] == [0, 2, 4]
     assert [each.lane for each in run.into.replicates[FAST]] == [1, 3, 5]
+
+
+def test_a_round_that_others_took_from_is_left_out_and_counted() -> None:
+    run = Run(FakeMachine(), lanes=2)
+    run.stolen = {1: 100.0}  # the second reading ends the first round of the first lane
+    run.go()
+    run.check_whole()
+    assert run.into.rejected == {(0, 0)}
+    assert not run.into.busy
+    assert run.into.rounds == sum(len(each.blocks) for each in run.into.replicates[FP32])
+    assert run.into.samples(FP32)[0].blocks[0].round == 1
+    assert run.into.samples(FP32)[1] == run.into.replicates[FP32][1]
+
+
+def test_too_many_rejected_rounds_are_shown_but_give_no_verdict() -> None:
+    run = Run(FakeMachine(), lanes=2)
+    run.stolen = dict.fromkeys(range(10_000), 100.0)
+    run.go()
+    assert len(run.into.rejected) == run.into.rounds
+    assert run.into.busy
+    assert run.into.samples(FP32) == tuple(run.into.replicates[FP32])
+
+
+@given(st.integers(0, 50), st.integers(1, 50))
+def test_more_rejected_rounds_never_make_a_busy_machine_quiet(rejected: int, rounds: int) -> None:
+    assert too_many(rejected, rounds) <= too_many(rejected + 1, rounds)
+    assert not too_many(0, rounds)
 
 
 def test_a_smoke_run_measures_one_round() -> None:

@@ -13,15 +13,14 @@ from hypothesis import strategies as st
 from ovbench import ab
 from ovbench.comparison import (
     MAX_DEATHS,
-    MAX_REJECTED_SHARE,
     MIN_PAIR_S,
     MIN_PAIRS,
     PAIR_S,
     Comparison,
     fitting_pair_s,
     pair_fields,
-    was_hit,
 )
+from ovbench.contention import MAX_REJECTED_SHARE, was_hit
 from ovbench.errors import ContestantRefused, LaneDied, LaneHung
 from ovbench.machine import Contention
 from ovbench.verdict import Verdict

@@ -24,6 +24,7 @@ from ovbench.machine import (
     isa_of,
     library_versions,
     own_peak_rss_bytes,
+    quota_threads,
     read_contention,
     tree_pss_bytes,
 )
@@ -413,3 +414,16 @@ def test_commit_says_where_the_folder_is_and_whether_it_was_changed(tmp_path: Pa
 def test_commit_is_unknown_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert commit(tmp_path) is None
+
+
+HERE = fingerprint()
+
+
+@given(cores=st.integers(1, 256), quota=st.none() | st.floats(0.01, 512.0))
+def test_threads_fit_the_quota(cores: int, quota: float | None) -> None:
+    host = dataclasses.replace(HERE, cores=cores, cpu_quota_cores=quota)
+    threads = quota_threads(host)
+    if quota is None or quota >= cores:
+        assert threads == 0
+    else:
+        assert 1 <= threads <= max(1.0, quota)

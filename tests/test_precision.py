@@ -144,3 +144,9 @@ def test_an_fp32_row_never_passes_with_other_kernels_and_no_row_is_both(
 def test_no_shares_are_unknown() -> None:
     assert describe_shares({}) == "unknown"
     assert describe_shares({"i8": 0.931, "f32": 0.069}) == "i8 93% + f32 7%"
+
+
+def test_a_quota_decides_threads_that_are_left_open_and_no_others() -> None:
+    assert compile_properties(Config(), None, 1)["INFERENCE_NUM_THREADS"] == "1"
+    assert compile_properties(Config(threads=2), None, 1)["INFERENCE_NUM_THREADS"] == "2"
+    assert "INFERENCE_NUM_THREADS" not in compile_properties(Config(), None)

@@ -19,7 +19,6 @@ from typing import Any, NoReturn
 from ovbench import ab, machine
 from ovbench.artifacts import ArtifactCache, default_root
 from ovbench.comparison import (
-    MAX_REJECTED_SHARE,
     MIN_PAIRS,
     Comparison,
     Pair,
@@ -27,6 +26,7 @@ from ovbench.comparison import (
     pair_fields,
     run_comparison,
 )
+from ovbench.contention import too_many
 from ovbench.errors import BadInput, BadOption, NothingMeasured
 from ovbench.gate import ExitCode
 from ovbench.records import Journal, check_writable, read_journal
@@ -283,7 +283,7 @@ def replay(
 
 def _replayed(verdict: Verdict, logs: Sequence[float], used: Sequence[PoolPair], spent_s: float) -> Replayed:
     rejected, kept = sum(pair.rejected for pair in used), sum(pair.kept for pair in used)
-    busy = rejected > MAX_REJECTED_SHARE * (rejected + kept)
+    busy = too_many(rejected, rejected + kept)
     mean = statistics.mean(logs) if logs else None
     return Replayed(Verdict.UNSURE if busy else verdict, mean, len(used), spent_s)
 

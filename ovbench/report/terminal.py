@@ -204,6 +204,17 @@ def _notes(suite: Suite, unmatched: Sequence[str]) -> list[str]:
     lines += [f"warning: {warning}" for warning in warnings]
     lines += [f"{cell.config.id}: {cell.fault}" for cell in suite.measured.cells.values() if cell.fault]
     lines += suite.measured.notes
+    if suite.measured.rejected:
+        share = f"{len(suite.measured.rejected)} of {suite.measured.rounds} rounds"
+        busy = (
+            "the machine was busy, verdicts are UNSURE and figures are of all rounds"
+            if suite.measured.busy
+            else "left out"
+        )
+        lines.append(f"{share} lost more than a tenth of the cores to others: {busy}.")
+    if suite.order is not None and suite.order.quota_threads:
+        lines.append(f"CPU quota of {suite.host.cpu_quota_cores:.2g} cores: cells that leave threads open "
+                     f"run {suite.order.quota_threads}.")  # fmt: skip
     lines += [f"no partner to compare with, {rows}" for rows in unmatched]
     return lines
 
