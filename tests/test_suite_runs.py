@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -284,19 +285,21 @@ def running(pid: int) -> bool:
         return False
 
 
-def wait_for(what: Any) -> Any:
+def wait_for(session: subprocess.Popen[str], what: Any) -> Any:
+    """What comes to be while a session runs, or soon after its end."""
     deadline = time.monotonic() + TIMEOUT_S
     while not (answer := what()):
         assert time.monotonic() < deadline
-        time.sleep(POLL_S)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            session.wait(POLL_S)
     return answer
 
 
 def in_mid_campaign(suite: Suite, temporary: Path) -> tuple[subprocess.Popen[str], set[int]]:
     """A session with at least one replicate in its journal, and the lanes it runs now."""
     session = suite.start("benches", *ONE_CELL, "--ov-budget=20s", TMPDIR=str(temporary))
-    wait_for(lambda: [line for line in journal_lines(suite.results) if line["kind"] == "replicate"])
-    return session, wait_for(lambda: children(session.pid))
+    wait_for(session, lambda: [line for line in journal_lines(suite.results) if line["kind"] == "replicate"])
+    return session, wait_for(session, lambda: children(session.pid))
 
 
 @linux
@@ -309,7 +312,7 @@ def test_a_killed_session_keeps_its_replicates_and_leaves_no_lane(suite: Suite, 
     kinds = [line["kind"] for line in journal_lines(cut.results)]
     assert kinds[:2] == ["session", "cell"]
     assert kinds.count("replicate") >= 1
-    assert wait_for(lambda: not any(map(running, lanes)))
+    assert wait_for(session, lambda: not any(map(running, lanes)))
 
 
 @linux
@@ -322,5 +325,5 @@ def test_ctrl_c_ends_with_the_table_of_what_was_measured(suite: Suite, tmp_path:
     assert "FP32 lat 1 off" in out
     assert "Warning" not in out
     assert journal_lines(cut.results)[-1] == {**journal_lines(cut.results)[-1], "kind": "end", "exit_status": 2}
-    assert wait_for(lambda: not any(map(running, lanes)))
+    assert wait_for(session, lambda: not any(map(running, lanes)))
     assert not list(tmp_path.glob("ovbench-*"))
