@@ -24,7 +24,8 @@ from ovbench.ab import MetricAnswer, Outputs, Preflight, Question
 from ovbench.artifacts import ArtifactCache
 from ovbench.comparison import MAX_DEATHS, Comparison
 from ovbench.errors import BadInput, BadModel, BadOption
-from ovbench.report.comparison import WIDTH, answer_text, outputs_text, verdict_text
+from ovbench.report.comparison import answer_text, outputs_text, verdict_text
+from ovbench.report.page import WIDTH
 from ovbench.sides import parse_side
 from ovbench.stats import Estimate
 from ovbench.verdict import Verdict

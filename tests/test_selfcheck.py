@@ -21,7 +21,8 @@ from ovbench.comparison import MIN_PAIRS
 from ovbench.errors import BadOption, NothingMeasured
 from ovbench.hosts import alarm_bound, noise_band, read_profile
 from ovbench.machine import Contention, Isa, Machine
-from ovbench.report.selfcheck import WIDTH, selfcheck_text
+from ovbench.report.page import WIDTH
+from ovbench.report.selfcheck import selfcheck_text
 from ovbench.selfcheck import Measured
 from ovbench.sides import Side
 

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from ovbench.ab import Answer, MetricAnswer, Outputs
 from ovbench.precision import describe_shares
 from ovbench.report.numbers import DASH, percent, ratio
-
-WIDTH = 100
+from ovbench.report.page import open_page
 
 
 def answer_text(answer: Answer, coloured: bool) -> str:
     """Everything that is printed for one comparison; 100 columns, escape codes only if ``coloured``."""
-    stream = io.StringIO()
-    console = Console(
-        file=stream,
-        width=WIDTH,
-        force_terminal=coloured,
-        no_color=not coloured,
-        color_system="standard" if coloured else None,
-    )
+    console, stream = open_page(coloured)
     for line in _heading(answer):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if answer.comparison.pairs:

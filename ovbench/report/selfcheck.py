@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from ovbench.comparison import MIN_PAIRS
 from ovbench.hosts import Profile, alarm_bound
 from ovbench.machine import Machine
 from ovbench.report.numbers import DASH
+from ovbench.report.page import open_page
 from ovbench.selfcheck import MAX_SPEED_SD, QUESTION, Measured
 
-WIDTH = 100
 BUDGETS_S = (20.0, 40.0, 60.0)
 TOLERANCES = (0.03, 0.02, 0.01)
 MAX_STEAL_SHARE = 0.01  # of all cores' time: beyond it the hypervisor's other guests show in single rounds
@@ -23,14 +21,7 @@ MAX_STEAL_SHARE = 0.01  # of all cores' time: beyond it the hypervisor's other g
 
 def selfcheck_text(profile: Profile, measured: Measured, host: Machine, path: Path, coloured: bool) -> str:
     """Everything that is printed after a self-check; 100 columns, escape codes only if ``coloured``."""
-    stream = io.StringIO()
-    console = Console(
-        file=stream,
-        width=WIDTH,
-        force_terminal=coloured,
-        no_color=not coloured,
-        color_system="standard" if coloured else None,
-    )
+    console, stream = open_page(coloured)
     for line in _heading(profile, measured, host):
         console.print(line, highlight=False, markup=False)
     console.print(_slowdowns(profile))

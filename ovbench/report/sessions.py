@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from ovbench.report.numbers import DASH
+from ovbench.report.page import open_page
 from ovbench.sessions import StoredSession
-
-WIDTH = 100
 
 
 def sessions_text(sessions: Sequence[StoredSession], promoted: str | None, coloured: bool) -> str:
     """One line per session, oldest first; ``promoted`` is the file name of the baseline."""
-    stream = io.StringIO()
-    console = Console(file=stream, width=WIDTH, force_terminal=coloured, no_color=not coloured)
+    console, stream = open_page(coloured)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in ("session", "date (UTC)", "machine", "passed", "promoted", "rows", "OpenVINO"):
         table.add_column(heading, no_wrap=True)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from ovbench.gate import FAMILY_ALPHA, Row
@@ -15,8 +13,8 @@ from ovbench.policy import Waiver
 from ovbench.questions import AGREEMENT
 from ovbench.report import markdown
 from ovbench.report.numbers import DASH, ratio
+from ovbench.report.page import WIDTH, open_page
 
-WIDTH = 100
 HEADINGS = ("comparison", "metric", "time B / A [99 %]", "limit", "verdict")
 METRIC_NAMES = {AGREEMENT: "top-1 agreement", "": DASH}
 FAMILY_NOTE = (
@@ -28,14 +26,7 @@ def summary_text(
     rows: Sequence[Row], expired: Sequence[Waiver], policy: Path | None, coloured: bool, width: int = WIDTH
 ) -> str:
     """The gate's table and lines for a terminal; escape codes only if ``coloured``."""
-    stream = io.StringIO()
-    console = Console(
-        file=stream,
-        width=width,
-        force_terminal=coloured,
-        no_color=not coloured,
-        color_system="standard" if coloured else None,
-    )
+    console, stream = open_page(coloured, width)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for heading in HEADINGS:
         folds = heading in ("comparison", "verdict")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Sequence
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from ovbench.agreement import Agreement
@@ -17,12 +15,12 @@ from ovbench.config import Config, Hint, Inputs, Precision
 from ovbench.report.baseline import against, baseline_notes, baseline_table
 from ovbench.report.gates import gate_text
 from ovbench.report.numbers import DASH, mebibytes, milliseconds, percent, ratio, significant
+from ovbench.report.page import open_page
 from ovbench.startup import PROCESSES
 from ovbench.stats import MIN_REPLICATES
 from ovbench.suite import Suite
 from ovbench.verdict import Outcome
 
-WIDTH = 100
 SHORT_HINT = {Hint.LATENCY: "lat", Hint.THROUGHPUT: "thr", Hint.CUMULATIVE_THROUGHPUT: "cum", Hint.NONE: "none"}
 ACCURACY_IMAGES_A_SECOND = 100  # plan's guess for one precision on two AVX2 cores
 START_SECONDS = 0.9  # plan's guess for one fresh start on two AVX2 cores
@@ -30,7 +28,7 @@ START_SECONDS = 0.9  # plan's guess for one fresh start on two AVX2 cores
 
 def summary_text(suite: Suite, unmatched: Sequence[str], coloured: bool) -> str:
     """Everything that is printed after a run; 100 columns, escape codes only if ``coloured``."""
-    console, stream = _console(coloured)
+    console, stream = open_page(coloured)
     if suite.smoke:
         console.print("Smoke run (--benchmark-disable): every bench ran once; nothing was measured, judged or stored.")
         return stream.getvalue()
@@ -52,17 +50,6 @@ def summary_text(suite: Suite, unmatched: Sequence[str], coloured: bool) -> str:
     for line in _places(suite):
         console.print(line, highlight=False, markup=False, soft_wrap=True)  # a path broken in two cannot be copied
     return stream.getvalue()
-
-
-def _console(coloured: bool) -> tuple[Console, io.StringIO]:
-    stream = io.StringIO()
-    return Console(
-        file=stream,
-        width=WIDTH,
-        force_terminal=coloured,
-        no_color=not coloured,
-        color_system="standard" if coloured else None,
-    ), stream
 
 
 def _table(title: str) -> Table:
@@ -245,7 +232,7 @@ def _places(suite: Suite) -> list[str]:
 
 def plan_text(suite: Suite, starts: Sequence[Config], accuracy: bool) -> str:
     """What would be measured, and how long it would take."""
-    console, stream = _console(False)
+    console, stream = open_page(False)
     table = _table("Plan: nothing is measured")
     for heading in ("cell", "ran as", "measured"):
         table.add_column(heading, overflow="fold")
