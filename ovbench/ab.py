@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ovbench import images, machine, runtime, worker
+from ovbench import machine, runtime, worker
 from ovbench.agreement import Agreement, measure_agreement
 from ovbench.artifacts import ArtifactCache
 from ovbench.campaign import Order
@@ -21,11 +21,13 @@ from ovbench.comparison import MIN_PAIRS, Comparison, Contest, Pair, run_compari
 from ovbench.config import AUTO, Config, Hint, Mode, Precision
 from ovbench.errors import BadModel, BadOption, ContestantRefused, LaneError
 from ovbench.gate import FAMILY_ALPHA, looks_at, slower_p_value
-from ovbench.images import Scenes, Subset
+from ovbench.images.scenes import Scenes
+from ovbench.images.sets import Subset
 from ovbench.lanes import Lane, LaneSpec
 from ovbench.models import source as sources
 from ovbench.models.names import EMBEDDED, name_of
 from ovbench.precision import Variant
+from ovbench.preprocessing import raw
 from ovbench.sides import Side
 from ovbench.stats import Estimate, one_sided_p_value, ratio_estimate
 from ovbench.verdict import Verdict, compare
@@ -243,7 +245,7 @@ def shared_inputs(path: Path, seed: int) -> list[list[NDArray[Any]]]:
     side = runtime.image_side(model)
     if side is not None:
         scenes = Scenes(Subset.EVALUATION, OUTPUT_INPUTS, size=side)
-        return [[images.to_input(scenes.image(index))] for index in range(OUTPUT_INPUTS)]
+        return [[raw(side).to_input(scenes.image(index))] for index in range(OUTPUT_INPUTS)]
     try:
         return [worker.make_inputs(model, seed + index) for index in range(OUTPUT_INPUTS)]
     except worker.Refusal as refusal:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ovbench import worker
 from ovbench.config import Config, Precision
 from ovbench.errors import BadModel, BadOption
-from ovbench.images import ImageSet
+from ovbench.images.sets import ImageSet
 from ovbench.options import Shape
 from ovbench.precision import INFERENCE_PRECISION, compile_properties
 

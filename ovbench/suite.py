@@ -23,7 +23,7 @@ from ovbench.campaign import Cell, Measurements, Order, Plan
 from ovbench.comparison import pair_fields
 from ovbench.config import Cache, Config, Mode, Precision, expand, startup_cells, uncached_twin, with_partners
 from ovbench.errors import NothingMeasured, NotWritable, OvbenchError
-from ovbench.images import Scenes, to_input
+from ovbench.images.scenes import Scenes
 from ovbench.lanes import Lane
 from ovbench.machine import Isa
 from ovbench.models import source as sources
@@ -31,6 +31,7 @@ from ovbench.models.names import name_of
 from ovbench.options import Settings, write_settings
 from ovbench.policy import Policy, Target, Waiver
 from ovbench.precision import Variant
+from ovbench.preprocessing import raw
 from ovbench.samples import Replicate, Summary, summarize
 from ovbench.startup import Start
 from ovbench.stats import Estimate, ratio_estimate
@@ -440,7 +441,7 @@ class Suite:
                 raise NothingMeasured(f"no evaluation images for {self.settings.model}")
             with self.progress(f"Accuracy {precision.value}") as advance:
                 self._logits[precision] = runtime.classify(
-                    compiled, images, to_input, lambda done: advance(done / len(images), "")
+                    compiled, images, raw(224).to_input, lambda done: advance(done / len(images), "")
                 )
         return self._logits[precision]
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ovbench import images, worker
-from ovbench.images import Scenes, Subset
+from ovbench import worker
+from ovbench.images.scenes import Scenes
+from ovbench.images.sets import Subset
 from ovbench.models import embedded
 from ovbench.runtime import classify, core
 
@@ -61,7 +62,7 @@ def test_its_input_and_output_have_names_and_static_shapes(built: Built) -> None
 def test_it_names_images_it_has_not_seen(built: Built) -> None:
     unseen = Scenes(Subset.EVALUATION, 4 * CLASSES, CLASSES)
     compiled = worker.compile_model(core(), built.model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    logits = classify(compiled, unseen, images.to_input)
+    logits = classify(compiled, unseen, embedded.INPUT.to_input)
     labels = np.array([unseen.label(i) for i in range(len(unseen))])
     assert np.isfinite(logits).all()
     assert (logits.argmax(axis=1) == labels).mean() > 0.8  # chance is 0.05

@@ -223,4 +223,4 @@ def test_the_commands(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_no_results_at_all_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadOption, match="run the suite there first"):
-        cli.sessions_folder(tmp_path)
+        cli.suite.sessions_folder(tmp_path)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ovbench import images
-from ovbench.images import Scenes, Subset
+from ovbench.images import scenes
+from ovbench.images.scenes import Scenes
+from ovbench.images.sets import Subset
+from ovbench.preprocessing import raw
 from ovbench.runtime import classify, core
 from ovbench.worker import compile_model, import_openvino
 
@@ -26,6 +28,7 @@ GENERATOR_VERSION = 1
 
 NAME = "embedded-mobilenet-v2"
 INPUT_SIZE = 224
+INPUT = raw(INPUT_SIZE)
 CLASSES = 1000
 TRAINING_SAMPLES = 2  # of each class; their features are most of the build's time
 
@@ -70,11 +73,11 @@ class _Layer:
 
 def content_key(classes: int = CLASSES, samples: int = TRAINING_SAMPLES) -> str:
     """What the built model depends on besides the libraries' versions; part of the artifact cache's key."""
-    return f"{NAME} {GENERATOR_VERSION} scenes {images.GENERATOR_VERSION} {classes}x{samples}"
+    return f"{NAME} {GENERATOR_VERSION} scenes {scenes.GENERATOR_VERSION} {classes}x{samples}"
 
 
 def build(on_progress: Progress, *, classes: int = CLASSES, samples: int = TRAINING_SAMPLES) -> ov.Model:
-    """MobileNetV2 1.0 whose head tells the classes of `ovbench.images.Scenes` apart.
+    """MobileNetV2 1.0 whose head tells the classes of `ovbench.images.scenes.Scenes` apart.
 
     Input ``input``: ``[1, 3, 224, 224]`` float32 NCHW, raw 0..255 BGR: the first layer's weights normalize it.
     Output ``prob``: ``[1, classes]`` float32 logits. 53 convolutions, with 1000 classes 300,774,272 MACs. The
@@ -149,7 +152,7 @@ def _normalized(layers: list[_Layer]) -> list[_Layer]:
     Layer by layer, on what the layers before make of a few training images, as batch normalization would.
     """
     pictures = Scenes(Subset.TRAINING, _NORMALIZING_IMAGES, CLASSES, INPUT_SIZE)
-    values = np.concatenate([images.to_input(pictures.image(i)) for i in range(len(pictures))])
+    values = np.concatenate([INPUT.to_input(pictures.image(i)) for i in range(len(pictures))])
     shortcut = values
     done = []
     for layer in layers:
@@ -220,7 +223,7 @@ def _extract_features(backbone: ov.Model, classes: int, samples: int, on_progres
     config = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
     compiled = compile_model(core(), backbone, "CPU", config)
     pictures = Scenes(Subset.TRAINING, classes * samples, classes, INPUT_SIZE)
-    features = classify(compiled, pictures, images.to_input, lambda done: on_progress(done / len(pictures)))
+    features = classify(compiled, pictures, INPUT.to_input, lambda done: on_progress(done / len(pictures)))
     by_class = np.argsort([pictures.label(i) for i in range(len(pictures))], kind="stable")
     return features[by_class].reshape(classes, samples, _FEATURES)
 

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ovbench import images, runtime, worker
+from ovbench import runtime, worker
 from ovbench.artifacts import JSON, ArtifactCache, file_sha256, model_sha256
 from ovbench.config import Precision
-from ovbench.images import ImageSet, Scenes, Subset
+from ovbench.images.scenes import Scenes
+from ovbench.images.sets import ImageSet, Subset
 from ovbench.models.names import EMBEDDED, name_of
 from ovbench.options import Shape
 from ovbench.precision import Variant
+from ovbench.preprocessing import raw
 from ovbench.quantization import QuantizationOptions, options_key, quantize, save_model
 
 CALIBRATION_IMAGES = 200  # the tutorial's number; agreement does not rise beyond it (docs/method.md)
@@ -50,7 +52,7 @@ class SceneInputs(Sequence[NDArray[Any]]):
         return len(self.scenes)
 
     def __getitem__(self, index: Any) -> Any:
-        return images.to_input(self.scenes.image(index))
+        return raw(self.scenes.size).to_input(self.scenes.image(index))
 
 
 class RandomInputs(Sequence[NDArray[Any]]):

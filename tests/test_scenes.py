@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ovbench import images
+from ovbench.images import scenes
 from ovbench.errors import BadImages
-from ovbench.images import ImageSet, Scenes, Subset
+from ovbench.images.scenes import Scenes
+from ovbench.images.sets import ImageSet, Subset
+from ovbench.preprocessing import raw
 
 EVALUATION = Scenes(Subset.EVALUATION, 24, classes=8)
 subsets = st.sampled_from(Subset)
@@ -25,8 +27,8 @@ def test_no_image_is_in_two_subsets_or_twice_in_one() -> None:
 
 def test_an_image_does_not_depend_on_what_was_drawn_before() -> None:
     first = EVALUATION.image(5)
-    images._scene.cache_clear()
-    images._noise_tile.cache_clear()
+    scenes._scene.cache_clear()
+    scenes._noise_tile.cache_clear()
     for i in range(len(EVALUATION)):
         EVALUATION.image(i)
     assert np.array_equal(EVALUATION.image(5), first)
@@ -41,8 +43,8 @@ def test_an_image_is_square_bytes_in_three_channels(size: int) -> None:
 
 def test_the_generator_still_draws_what_its_version_says() -> None:
     # Caches are keyed by GENERATOR_VERSION: when this fails, raise the version and then pin the new means.
-    quarters = images.render_sample(7, Subset.EVALUATION, 0).reshape(2, 112, 2, 112, 3).mean(axis=(1, 3))
-    assert images.GENERATOR_VERSION == 1
+    quarters = scenes.render_sample(7, Subset.EVALUATION, 0).reshape(2, 112, 2, 112, 3).mean(axis=(1, 3))
+    assert scenes.GENERATOR_VERSION == 1
     assert quarters == pytest.approx(
         np.array(
             [
@@ -56,7 +58,7 @@ def test_the_generator_still_draws_what_its_version_says() -> None:
 
 def test_samples_of_a_class_are_more_alike_than_classes() -> None:
     def thumbnails(class_id: int) -> list[np.ndarray]:
-        drawn = [images.render_sample(class_id, Subset.TRAINING, i) for i in range(4)]
+        drawn = [scenes.render_sample(class_id, Subset.TRAINING, i) for i in range(4)]
         return [picture.reshape(8, 28, 8, 28, 3).mean(axis=(1, 3)) for picture in drawn]
 
     one, other = thumbnails(0), thumbnails(500)
@@ -104,7 +106,7 @@ def test_nothing_to_draw_is_refused_in_one_line(wrong: dict[str, int]) -> None:
 
 def test_an_input_is_the_raw_image_with_channels_first() -> None:
     picture = EVALUATION.image(0)
-    given_to_model = images.to_input(picture)
+    given_to_model = raw(224).to_input(picture)
     assert given_to_model.dtype == np.float32
     assert given_to_model.flags.c_contiguous
     assert np.array_equal(given_to_model, picture.transpose(2, 0, 1)[None].astype(np.float32))

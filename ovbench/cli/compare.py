@@ -1,68 +1,26 @@
-"""The ``ovbench`` command: A/B comparisons, the host's self-check, and the suite wherever it is installed."""
+"""Two sides compared, a gate over many comparisons, and the host compared with itself."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ovbench.errors import BadInput, BadOption, NotWritable, OvbenchError
+from ovbench.cli.app import Results, app, progress, read_option
+from ovbench.errors import BadInput, BadOption, NotWritable
 from ovbench.gate import ExitCode
-from ovbench.options import BY_NAME, Unsure
+from ovbench.options import Unsure
 
-app = typer.Typer(
-    name="ovbench",
-    help="OpenVINO benchmarks on CPUs whose answers hold.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-INTERRUPTED = 130
 OVERRIDES = ("tolerance", "budget")  # what a flag may say for all comparisons of a file
-USAGE_ERROR: Any = typer.BadParameter.__mro__[1]  # click's UsageError, wherever this typer keeps it
 
 SideParts = Annotated[list[str], typer.Option(help="KEY=VALUE, repeatable: python=PATH, model=PATH, "
                       "precision=INT8, affinity=0,1, env:NAME=VALUE, or a property (NUM_STREAMS=2).")]  # fmt: skip
-Results = Annotated[Path, typer.Option(help="Folder of results; the journal is written there.")]
-
-
-def main() -> None:
-    """Run the command line; usage errors and bad input end with one line and exit code 4."""
-    try:
-        code = app(standalone_mode=False)
-    except USAGE_ERROR as error:
-        _fail(error.format_message())
-    except BadInput as error:
-        _fail(str(error))
-    except OvbenchError as error:
-        sys.stderr.write(f"ovbench: {error}\n")
-        sys.exit(ExitCode.FAILED)
-    except (KeyboardInterrupt, typer.Abort):
-        sys.exit(INTERRUPTED)
-    sys.exit(code if isinstance(code, int) else 0)
-
-
-def _fail(line: str) -> None:
-    sys.stderr.write(f"ovbench: {' '.join(line.split())}\n")
-    sys.exit(ExitCode.USAGE)
-
-
-def read_option(name: str, text: str, flag: str = "") -> Any:
-    """A value given on this command line as ``flag``, parsed as the suite's option ``name``. Raises BadOption."""
-    try:
-        return BY_NAME[name].parse(text.strip())
-    except ValueError as error:
-        raise BadOption(f"{flag or '--' + name.replace('_', '-')} {text}: {error}") from None
-
 
 @app.command()
 def ab(
@@ -316,88 +274,3 @@ def selfcheck(
     return int(ExitCode.HELD)
 
 
-@contextlib.contextmanager
-def progress(title: str) -> Iterator[Callable[[float, str], None]]:
-    """A progress bar on stderr."""
-    from ovbench.report.progress import progress_bar
-
-    with progress_bar(title) as advance:
-        yield advance
-
-
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
-def bench(context: typer.Context) -> int:
-    """Run the suite: every argument goes to pytest; results lie in ./results."""
-    suite, here = suite_folder(), Path.cwd()
-    options = ["-c", str(suite / "pytest.ini"), "--rootdir", str(here), "-o", f"ov_results={here / 'results'}"]
-    command = [sys.executable, "-m", "pytest", *options, str(suite / "benches"), *context.args]
-    with subprocess.Popen(command) as running:  # of its own: pytest rewrites our plugin's asserts before it is imported
-        while True:
-            try:
-                return running.wait()
-            except KeyboardInterrupt:  # pytest gets it too, and ends with the table of what is done
-                continue
-
-
-@app.command()
-def sessions(
-    results: Results = Path("results"),
-    prune: Annotated[str, typer.Option(help="Keep this many of the newest, and the promoted one; remove others.")] = "",
-) -> int:
-    """List the suite's stored sessions of this kind of Python and system; prune them."""
-    from ovbench import sessions as stored
-    from ovbench.report.sessions import sessions_text
-
-    folder = sessions_folder(results)
-    if prune:
-        if not prune.isdigit():
-            raise BadOption(f"--prune {prune}: give the number of sessions to keep, 0 or more")
-        for path in stored.prune(folder, int(prune)):
-            sys.stdout.write(f"removed {path}\n")
-    found, faults = stored.list_sessions(folder)
-    if found:
-        sys.stdout.write(sessions_text(found, stored.read_promoted(folder), sys.stdout.isatty()))
-    else:
-        sys.stdout.write(f"no session is stored in {folder}\n")
-    for fault in faults:
-        sys.stderr.write(f"ovbench: {fault}\n")
-    return int(ExitCode.HELD)
-
-
-baseline_app = typer.Typer(help="The stored session that others are held against.")
-app.add_typer(baseline_app, name="baseline")
-
-
-@baseline_app.callback()
-def baseline() -> None:
-    """The stored session that others are held against."""
-
-
-@baseline_app.command("set")
-def set_baseline(
-    number: Annotated[str, typer.Argument(help="A session that passed, such as 0007.")],
-    results: Results = Path("results"),
-) -> int:
-    """Promote a stored session: --ov-baseline=promoted compares with it."""
-    from ovbench.sessions import promote
-
-    session = promote(sessions_folder(results), number)
-    sys.stdout.write(f"session {session.number} is the baseline now: {session.path}\n")
-    return int(ExitCode.HELD)
-
-
-def sessions_folder(results: Path) -> Path:
-    """Where pytest-benchmark stores this kind of Python's and system's sessions. Raises BadOption without one."""
-    from pytest_benchmark.utils import get_machine_id
-
-    folder = results / str(get_machine_id())
-    if not folder.is_dir():
-        raise BadOption(f"--results {results}: there is no folder {folder}: run the suite there first, or name another")
-    return folder
-
-
-def suite_folder() -> Path:
-    """Where conftest, benches and fixtures lie: inside the installed package, or the checkout's root."""
-    package = Path(__file__).parent
-    installed = package / "_suite"
-    return installed if installed.is_dir() else package.parent

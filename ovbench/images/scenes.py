@@ -1,21 +1,17 @@
-"""Labelled images and how they become a model's input; the procedural scenes need no file and no network."""
+"""The procedural images: seeded scenes and samples of them, which need no file and no network."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from enum import Enum
 from functools import lru_cache
-from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ovbench.errors import BadImages
-
-Image = NDArray[np.uint8]
-"""One picture: uint8, height x width x 3, channels in the order blue, green, red."""
+from ovbench.images.sets import Image, Subset
 
 GENERATOR_VERSION = 1
 """Raise it whenever any pixel of any scene or sample changes: caches are keyed by it."""
@@ -39,37 +35,6 @@ _NOISE = (0.2, 0.55)
 
 _NOISE_MARGIN = 256  # the noise tile is this much larger than an image: 65,536 places to cut it from
 _CACHED_SCENES = 64  # 27 KB each; samples of one class follow each other only where a model is trained
-
-
-class Subset(Enum):
-    """What a sample is for; the same class and index give a different image in each subset."""
-
-    TRAINING = 1
-    CALIBRATION = 2
-    EVALUATION = 3
-
-
-class ImageSet(Protocol):
-    """Labelled images by number, whatever their source."""
-
-    @property
-    def name(self) -> str:
-        """What reports call it."""
-
-    @property
-    def classes(self) -> int:
-        """How many different labels there can be."""
-
-    def __len__(self) -> int: ...
-
-    def image(self, i: int) -> Image:
-        """The i-th picture, uint8 HWC BGR; IndexError beyond the end."""
-
-    def label(self, i: int) -> int | None:
-        """Class of the i-th picture, 0 <= class < classes; None where it is not known."""
-
-    def content_hash(self) -> str:
-        """Changes whenever any picture or label does; hexadecimal."""
 
 
 @dataclass(frozen=True)
@@ -142,14 +107,6 @@ def render_sample(class_id: int, subset: Subset, index: int, size: int = 224) ->
     gain = random.uniform(*_GAIN)
     offset = random.uniform(-_OFFSET, _OFFSET) + 128.0 * (1.0 - gain - noise_weight)
     return np.asarray(cv2.addWeighted(placed, gain, noise, noise_weight, offset), np.uint8)
-
-
-def to_input(image: Image) -> NDArray[np.float32]:
-    """Input of a model that normalizes inside its graph: ``[1, 3, H, W]`` float32, raw 0..255, channels BGR.
-
-    It is the form Open Model Zoo's converted image classifiers take.
-    """
-    return np.asarray(cv2.dnn.blobFromImage(image), np.float32)
 
 
 def _generator(stream: int, class_id: int, index: int) -> np.random.Generator:

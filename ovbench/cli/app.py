@@ -1,0 +1,66 @@
+"""What every command shares: the application, bad input in one line, options, the progress bar."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ovbench.errors import BadInput, BadOption, OvbenchError
+from ovbench.gate import ExitCode
+from ovbench.options import BY_NAME
+
+app = typer.Typer(
+    name="ovbench",
+    help="OpenVINO benchmarks on CPUs whose answers hold.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+INTERRUPTED = 130
+USAGE_ERROR: Any = typer.BadParameter.__mro__[1]  # click's UsageError, wherever this typer keeps it
+
+Results = Annotated[Path, typer.Option(help="Folder of results; the journal is written there.")]
+
+
+def main() -> None:
+    """Run the command line; usage errors and bad input end with one line and exit code 4."""
+    try:
+        code = app(standalone_mode=False)
+    except USAGE_ERROR as error:
+        _fail(error.format_message())
+    except BadInput as error:
+        _fail(str(error))
+    except OvbenchError as error:
+        sys.stderr.write(f"ovbench: {error}\n")
+        sys.exit(ExitCode.FAILED)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(line: str) -> None:
+    sys.stderr.write(f"ovbench: {' '.join(line.split())}\n")
+    sys.exit(ExitCode.USAGE)
+
+
+def read_option(name: str, text: str, flag: str = "") -> Any:
+    """A value given on this command line as ``flag``, parsed as the suite's option ``name``. Raises BadOption."""
+    try:
+        return BY_NAME[name].parse(text.strip())
+    except ValueError as error:
+        raise BadOption(f"{flag or '--' + name.replace('_', '-')} {text}: {error}") from None
+
+
+@contextlib.contextmanager
+def progress(title: str) -> Iterator[Callable[[float, str], None]]:
+    """A progress bar on stderr."""
+    from ovbench.report.progress import progress_bar
+
+    with progress_bar(title) as advance:
+        yield advance

@@ -1,0 +1,1 @@
+"""Images: what a set of them is, the procedural ones, and the user's own."""
