@@ -5,6 +5,7 @@ OvbenchError
 │   ├── BadOption         an option's or property's value
 │   ├── BadModel          a model file, folder or name
 │   ├── BadImages         a picture or a folder of pictures
+│   │   └── UnreadableImage   one picture of a set: counted and named, the others go on
 │   └── NotWritable       a folder or file that must be written and cannot be
 ├── LaneError             a lane ended without an answer
 │   ├── LaneDied          its process is gone (crash, kill, out of memory)
@@ -35,6 +36,10 @@ class BadModel(BadInput):
 
 class BadImages(BadInput):
     """Pictures cannot be found or read, or are too few."""
+
+
+class UnreadableImage(BadImages):
+    """One picture of a set cannot be decoded; it is counted and named, and the others go on."""
 
 
 class NotWritable(BadInput):
