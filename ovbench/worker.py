@@ -114,6 +114,12 @@ def kernel_precision(primitive_type: str) -> str:
     return suffix if suffix in KNOWN_KERNELS and name != "unknown" else "unknown"
 
 
+def original_layers(info: Any) -> list[str]:
+    """The model's layers whose work a node of the execution graph does, by its rt_info; fused ones are several."""
+    names = str(info["originalLayersNames"].value) if "originalLayersNames" in info else ""
+    return [name for name in names.split(",") if name]
+
+
 def mac_shares(model: Any, compiled: Any) -> dict[str, float]:
     """Share of the model's MACs that ran in each kernel precision, largest first; sums to 1, {} without MAC layers."""
     macs = macs_by_layer(model)
@@ -124,9 +130,9 @@ def mac_shares(model: Any, compiled: Any) -> dict[str, float]:
     shares: dict[str, int] = {}
     for node in compiled.get_runtime_model().get_ops():
         info = node.get_rt_info()
-        if "originalLayersNames" not in info or "primitiveType" not in info:
+        if "primitiveType" not in info:
             continue
-        mine = sum(left.pop(name, 0) for name in str(info["originalLayersNames"].value).split(","))
+        mine = sum(left.pop(name, 0) for name in original_layers(info))
         if mine:
             kernel = kernel_precision(str(info["primitiveType"].value))
             shares[kernel] = shares.get(kernel, 0) + mine
@@ -331,6 +337,47 @@ class Contestant:
         return digest_outputs(self.compiled, request)
 
 
+class Profiled(Contestant):
+    """A contestant whose kernels are timed one by one, which no timed cell is: compiled with PERF_COUNT for itself."""
+
+    def __init__(self, core: Any, order: dict[str, Any]) -> None:
+        properties = {**order["properties"], "PERF_COUNT": "YES"}
+        super().__init__(Compiled(core, {**order, "properties": properties}), {**order, "mode": "sync"})
+        self.inferences = 1
+
+    def run_block(self, duration_ns: int) -> dict[str, Any]:
+        """A block whose inferences are counted, with the one that goes before its window."""
+        block = super().run_block(duration_ns)
+        self.inferences += 1 + len(block["wall_ns"]) // array("q").itemsize
+        return block
+
+    def counters(self) -> dict[str, Any]:
+        """What OpenVINO counted in all inferences so far: for each node its mean, in whole microseconds.
+
+        ``place`` in the order of execution is None for a node that is fused into another; each MAC is counted once.
+        """
+        graph = {node.get_friendly_name(): node.get_rt_info() for node in self.compiled.get_runtime_model().get_ops()}
+        macs = macs_by_layer(self.ready.model)
+        nodes = []
+        for told in self.requests[0].profiling_info:
+            info = graph.get(told.node_name, {})
+            layers = original_layers(info)
+            nodes.append(
+                {
+                    "name": told.node_name,
+                    "status": told.status.name,
+                    "kind": told.node_type,
+                    "kernel": told.exec_type,
+                    "real_us": round(told.real_time.total_seconds() * 1e6),
+                    "cpu_us": round(told.cpu_time.total_seconds() * 1e6),
+                    "layers": layers,
+                    "place": int(info["execOrder"].value) if "execOrder" in info else None,
+                    "macs": sum(macs.pop(name, 0) for name in layers),
+                }
+            )
+        return {"inferences": self.inferences, "nodes": nodes}
+
+
 def digest_outputs(compiled: Any, request: Any) -> str:
     """SHA-256 over all outputs of a request that has run."""
     import numpy as np
@@ -357,6 +404,7 @@ class Worker:
     def __init__(self) -> None:
         self.core: Any = None
         self.contestants: dict[str, Contestant] = {}
+        self.profiled: dict[str, Profiled] = {}
         self.cpu_ns_at_rest = 0
 
     def answer(self, order: dict[str, Any]) -> dict[str, Any]:
@@ -368,6 +416,8 @@ class Worker:
             "block": self.block,
             "digest": self.digest,
             "outputs": self.outputs,
+            "profile": self.profile,
+            "counters": self.counters,
             "usage": self.usage,
             "startup": self.startup,
             "close": self.close,
@@ -436,6 +486,20 @@ class Worker:
     def outputs(self, order: dict[str, Any]) -> dict[str, Any]:
         """Outputs of an open contestant for the given inputs."""
         return {"outputs": self.contestants[order["key"]].outputs(order["inputs"])}
+
+    def profile(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Run one block of a profiled model; the first order under its key, which is no contestant's, compiles it."""
+        if self.core is None:
+            self.import_library(order)
+        if order["key"] not in self.profiled:
+            self.profiled[order["key"]] = Profiled(self.core, order)
+        block = self.profiled[order["key"]].run_block(int(order["duration_ns"]))
+        block["lane_cpu_ns"] = time.process_time_ns() - self.cpu_ns_at_rest
+        return block
+
+    def counters(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Counters of a profiled model since it was compiled."""
+        return self.profiled[order["key"]].counters()
 
     def usage(self, _order: dict[str, Any]) -> dict[str, Any]:
         """CPU time and peak memory of this process so far."""

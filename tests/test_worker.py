@@ -249,6 +249,47 @@ def test_a_model_that_cannot_be_read_is_a_runtime_error_of_one_telling_line(answ
     assert "\n" not in one_line(caught.value)
 
 
+# ------------------------------------------------------------------------------------------------- counters of layers
+
+
+def test_a_profiled_model_counts_every_inference_apart_from_the_contestants(
+    answering: Worker, tiny_model_path: Path
+) -> None:
+    answering.answer(order_for(tiny_model_path))
+    order = order_for(tiny_model_path, do="profile", duration_ns=0)
+    inferences = 1
+    for _ in range(2):
+        block = answering.answer(order)
+        assert len(samples(block, "latency_ns")) == len(samples(block, "wall_ns")) == MIN_INFERENCES_PER_BLOCK
+        inferences += 1 + MIN_INFERENCES_PER_BLOCK
+    told = answering.answer(order | {"do": "counters"})
+    assert told["inferences"] == inferences
+    profiled, plain = answering.profiled["cell"].compiled, answering.contestants["cell"].compiled
+    assert (profiled.get_property("PERF_COUNT"), plain.get_property("PERF_COUNT")) == ("YES", "NO")
+    json.dumps(told, allow_nan=False)
+
+
+def test_counters_name_the_kernel_and_the_layers_of_every_node(answering: Worker, tiny_model_path: Path) -> None:
+    order = order_for(tiny_model_path, do="profile", key="counted", duration_ns=0)
+    answering.answer(order)
+    nodes = answering.answer(order | {"do": "counters"})["nodes"]
+    products = {each["macs"]: each for each in nodes if each["macs"]}
+    assert products.keys() == {8 * 16 * 16 * 27, 8 * 10}
+    assert {kernel_precision(each["kernel"]) for each in products.values()} == {"f32"}
+    assert all(len(each["layers"]) >= 1 for each in products.values())
+    places = [each["place"] for each in nodes if each["place"] is not None]
+    assert places == sorted(set(places))
+    assert any(each["place"] is None for each in nodes)  # the activation is fused into the convolution
+    assert all(each["real_us"] >= 0 and each["cpu_us"] >= 0 for each in nodes)
+
+
+def test_reading_the_counters_leaves_them_as_they_are(answering: Worker, tiny_model_path: Path) -> None:
+    order = order_for(tiny_model_path, do="profile", key="read", duration_ns=2_000_000)
+    answering.answer(order)
+    first, again = (answering.answer(order | {"do": "counters"}) for _ in range(2))
+    assert first == again
+
+
 # --------------------------------------------------------------------------------------------------------- inputs
 
 NUMPY_HAS = ["boolean", "f16", "f32", "f64", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "string"]
