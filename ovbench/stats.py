@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-# scipy.special (0.3 s to import) and, for McNemar alone, scipy.stats (1.5 s) are imported inside the
-# functions that need them: collecting the suite pays for neither.
+# scipy.special (0.3 s to import) is imported inside the functions that need it, so that collecting the suite does
+# not pay for it; scipy.stats (1.5 s) is not needed at all.
 
 CONFIDENCE = 0.95  # of every interval that is printed, unless a caller asks for another
 MIN_REPLICATES = 5  # design.md, a campaign's least; at 4 lanes t is 3.2 standard errors wide, at 2 lanes 12.7
@@ -20,6 +20,8 @@ MIN_MEDIAN_SAMPLES = 5  # 5 samples straddle the median in 94 % of cases, 1 - 2/
 TAIL_CONFIDENCE = 0.99  # MLPerf loadgen, early stopping: confidence of the binomial bound on a percentile
 TAIL_SAMPLES_BEYOND = 1  # the same: samples that may lie beyond the percentile's estimate
 PSEUDO_PAIRS = 2  # Agresti and Min 2005, "Wald+2": half a pair added to each cell of the 2x2 table
+POWER = 0.8  # chance to decide that a sample size is asked for; the convention since Cohen 1988
+MOST_PAIRS = 10_000_000  # more items than anyone has labels for: ImageNet as a whole has 14 million
 
 
 @dataclass(frozen=True)
@@ -213,29 +215,33 @@ def paired_difference(
 def mcnemar_exact(candidate_correct: npt.ArrayLike, reference_correct: npt.ArrayLike) -> float:
     """Two-sided p-value of "both are right equally often": McNemar's exact test on two boolean arrays (n,).
 
-    1 where the two never differ. Equals statsmodels' ``mcnemar(exact=True)``.
+    1 where the two never differ. Half a chance each way is symmetric, so both tails are twice one: equals
+    ``scipy.stats.binomtest`` on the pairs that differ and statsmodels' ``mcnemar(exact=True)``.
     """
     only_candidate, only_reference, _ = _discordant(candidate_correct, reference_correct)
-    if only_candidate + only_reference == 0:
-        return 1.0
-    from scipy.stats import binomtest
+    from scipy.special import bdtr
 
-    return float(binomtest(only_candidate, only_candidate + only_reference, 0.5).pvalue)
+    tail = float(bdtr(min(only_candidate, only_reference), only_candidate + only_reference, 0.5))
+    return min(1.0, 2 * tail)
 
 
-def non_inferior(
-    candidate_correct: npt.ArrayLike, reference_correct: npt.ArrayLike, margin: float, alpha: float = 0.05
-) -> bool:
-    """Whether the data prove that the candidate's share of correct answers is less than ``margin`` below.
+def pairs_needed(only_candidate: int, only_reference: int, count: int, margin: float) -> int | None:
+    """How many items tell a candidate that is right on a share ``margin`` less of them from one that loses none.
 
-    One-sided at ``alpha``, with the same estimate and error as `paired_difference`: true where the lower end
-    of its interval of confidence 1 - 2 alpha is above -margin. False means not proven.
+    From how often, of ``count`` items, only one of the two was right. "Tell" is the interval of
+    `paired_difference` leaving out -margin, with a chance of POWER, if the true difference is 0 (or as far
+    beyond the margin): (z_0.975 + z_POWER)^2 times the discordant share, which is the variance of one pair's
+    difference, over margin^2 (Connor 1987 for McNemar's test). The difference seen is left out on purpose: where
+    the items are too few it is noise, and near the margin it would ask for any number. An order of magnitude,
+    since the discordant share is estimated; None for more than MOST_PAIRS.
     """
-    only_candidate, only_reference, count = _discordant(candidate_correct, reference_correct)
-    centre, error = _adjusted_difference(only_candidate, only_reference, count)
     from scipy.special import ndtri
 
-    return centre - float(ndtri(1 - alpha)) * error > -margin
+    discordant = (only_candidate + only_reference + PSEUDO_PAIRS / 2) / (count + PSEUDO_PAIRS)
+    spread = (float(ndtri((1 + CONFIDENCE) / 2)) + float(ndtri(POWER))) * math.sqrt(discordant)
+    if margin * math.sqrt(MOST_PAIRS) < spread:
+        return None
+    return math.ceil((spread / margin) ** 2)
 
 
 def variance_components(nested: Sequence[npt.ArrayLike]) -> VarianceComponents:

@@ -316,19 +316,39 @@ def test_mcnemar_is_the_exact_test_on_the_discordant_pairs() -> None:
 
 
 @quick
-@given(answers, st.floats(0.005, 0.3))
-def test_non_inferiority_is_the_lower_end_above_the_margin(pairs: list[tuple[bool, bool]], margin: float) -> None:
-    candidate, reference = zip(*pairs, strict=True)
-    low = stats.paired_difference(candidate, reference, confidence=0.9).low
-    assert low is not None
-    if abs(low + margin) > 1e-9 and low > -1 and low < np.mean(candidate) - np.mean(reference):
-        assert stats.non_inferior(candidate, reference, margin, alpha=0.05) == (low > -margin)
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemar_equals_scipys_binomial_test(only_candidate: int, only_reference: int) -> None:
+    candidate = [True] * only_candidate + [False] * only_reference + [True]
+    reference = [False] * only_candidate + [True] * only_reference + [True]
+    differ = only_candidate + only_reference
+    expected = scipy.stats.binomtest(only_candidate, differ, 0.5).pvalue if differ else 1.0
+    assert stats.mcnemar_exact(candidate, reference) == pytest.approx(expected)
 
 
-def test_non_inferiority_needs_enough_data() -> None:
-    assert not stats.non_inferior([True] * 20, [True] * 20, margin=0.01)
-    assert stats.non_inferior([True] * 1000, [True] * 1000, margin=0.01)
-    assert not stats.non_inferior([True] * 900 + [False] * 100, [True] * 1000, margin=0.01)
+@pytest.mark.parametrize(("only_candidate", "only_reference"), [(0.01, 0.01), (0.03, 0.03), (0.001, 0.021)])
+def test_as_many_pairs_as_needed_decide_at_the_chance_asked_for(only_candidate: float, only_reference: float) -> None:
+    margin, pilot = 0.01, 1_000_000
+    needed = stats.pairs_needed(round(pilot * only_candidate), round(pilot * only_reference), pilot, margin)
+    assert needed is not None
+    shares = [only_candidate, only_reference, 1 - only_candidate - only_reference]
+    decided = []
+    for counts in np.random.default_rng(8).multinomial(needed, shares, size=400):
+        candidate, reference = (np.repeat(answer, counts) for answer in ([True, False, True], [False, True, True]))
+        estimate = stats.paired_difference(candidate, reference)
+        assert estimate.low is not None
+        assert estimate.high is not None
+        decided.append(not estimate.low <= -margin <= estimate.high)
+    assert np.mean(decided) == pytest.approx(stats.POWER, abs=4 * math.sqrt(0.8 * 0.2 / 400))
+
+
+def test_pairs_needed_on_a_worked_example() -> None:
+    # (1.96 + 0.84)^2 = 7.849; discordant 0.02: 7.849 * 0.02 / 0.01^2 = 1570.
+    assert stats.pairs_needed(8_000, 12_000, 1_000_000, 0.01) == pytest.approx(1570, abs=1)
+
+
+@pytest.mark.parametrize("margin", [0.0, 1e-200, 1e-5])
+def test_more_pairs_than_anyone_has_are_not_asked_for(margin: float) -> None:
+    assert stats.pairs_needed(10, 10, 1000, margin) is None
 
 
 @pytest.mark.parametrize(("candidate", "reference"), [([], []), ([True], [True, False]), ([[True]], [[True]])])
