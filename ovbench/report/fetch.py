@@ -1,0 +1,28 @@
+"""What can be fetched, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from ovbench.fetch.catalogue import Item
+from ovbench.report.page import open_page
+
+
+def items_text(items: Sequence[Item], coloured: bool) -> str:
+    """One line per item, its download in MB, and its addresses below it."""
+    console, stream = open_page(coloured)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("name", no_wrap=True)
+    table.add_column("download", justify="right", no_wrap=True)
+    table.add_column("what it is")
+    for item in items:
+        table.add_row(item.name, f"{item.download.size_bytes / 1e6:.1f} MB", escape(item.about))
+    console.print(table)
+    for item in items:
+        for address in item.download.addresses:
+            console.print(f"{item.name}: {address}", soft_wrap=True, highlight=False)
+    return stream.getvalue()
