@@ -7,10 +7,8 @@ in turns, round by round, with its interval. Run it alone on the machine.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +22,8 @@ from ovbench.config import Mode, Precision
 from ovbench.lanes import Lane
 from ovbench.models import source as sources
 from ovbench.models.names import EMBEDDED
+from ovbench.options import Settings
+from ovbench.reference import like_words, run_benchmark_app
 from ovbench.report.numbers import ratio
 from ovbench.report.progress import progress_bar
 from ovbench.samples import parse_block
@@ -31,7 +31,7 @@ from ovbench.stats import Estimate, ratio_estimate
 
 ROUNDS = 15
 SYNC_BLOCK_S = 0.2
-ASYNC_BLOCK_S = 2.0
+ASYNC_RUN_S = 2
 SYNC_TARGET = 1.2  # our p50 / the bare loop's
 ASYNC_TARGET = 0.97  # our FPS / benchmark_app's, at the interval's upper end
 TINY = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
@@ -46,7 +46,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, progress_bar("Peers") as advance:
         tiny = _tiny(Path(folder))
         sync = [_sync_round(tiny, advance, number / rounds / 2) for number in range(rounds)]
-        asynchronous = measure_async(rounds, Path(folder), advance)
+        asynchronous = measure_async(rounds, advance)
     sys.stdout.write(report(ratio_estimate(sync), ratio_estimate(asynchronous)))
 
 
@@ -99,36 +99,22 @@ def _sync_round(contestant: worker.Contestant, advance: Any, share: float) -> fl
     return math.log(ours / statistics.median(bare))
 
 
-def measure_async(rounds: int, folder: Path, advance: Any) -> Sequence[float]:
+def measure_async(rounds: int, advance: Any) -> Sequence[float]:
     """Log of our FPS over benchmark_app's, one per round: same model, streams, requests and precision."""
     cache = ArtifactCache(default_root())
-    source = sources.resolve(EMBEDDED, {}, cache, lambda doing, _share: advance(0.5, doing))
-    path = sources.variant_of(source, Precision.INT8, cache, lambda doing, _share: advance(0.5, doing)).path
+    source = sources.resolve(EMBEDDED, Settings(), cache, lambda doing, _share: advance(0.5, doing))
+    variant = sources.variant_of(source, Precision.INT8, Settings(), cache, lambda doing, _share: advance(0.5, doing))
     logs = []
-    order = {"do": "open", "key": "int8", "model": str(path), "device": "CPU", "properties": THROUGHPUT,
+    order = {"do": "open", "key": "int8", "model": str(variant.path), "device": "CPU", "properties": THROUGHPUT,
              "mode": "async", "seed": 0}  # fmt: skip
     with Lane() as lane:
-        effective = lane.ask(order)["effective"]
+        words = like_words(order, lane.ask(order), ASYNC_RUN_S)
         for number in range(rounds):
             advance(0.5 + number / rounds / 2, "async")
-            theirs = benchmark_app_fps(path, int(effective["streams"]), int(effective["requests"]), folder)
-            block = parse_block(
-                number, lane.ask({"do": "block", "key": "int8", "duration_ns": round(ASYNC_BLOCK_S * 1e9)})
-            )
-            logs.append(math.log(1e9 / block.cost_ns(Mode.ASYNC) / theirs))
+            theirs = run_benchmark_app(words)
+            block = parse_block(number, lane.ask({"do": "block", "key": "int8", "duration_ns": ASYNC_RUN_S * 10**9}))
+            logs.append(math.log(theirs.cost_ns(Mode.ASYNC) / block.cost_ns(Mode.ASYNC)))
     return logs
-
-
-def benchmark_app_fps(path: Path, streams: int, requests: int, folder: Path) -> float:
-    """FPS that the installed benchmark_app reports for the same config."""
-    command = [
-        str(Path(sys.executable).with_name("benchmark_app")), "-m", str(path), "-d", "CPU", "-api", "async",
-        "-hint", "none", "-nstreams", str(streams), "-nireq", str(requests), "-infer_precision", "f32", "-ip", "f32",
-        "-t", f"{ASYNC_BLOCK_S:.0f}", "-report_type", "no_counters", "-report_folder", str(folder), "-json_stats",
-    ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
-    stats = json.loads((folder / "benchmark_report.json").read_text(encoding="utf-8"))
-    return float(stats["execution_results"]["throughput"])
 
 
 if __name__ == "__main__":
