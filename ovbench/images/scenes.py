@@ -69,6 +69,10 @@ class Scenes:
         """The i-th picture, uint8 ``size`` x ``size`` x 3 BGR; about 1.5 ms. IndexError beyond the end."""
         return render_sample(self.label(i), self.subset, i // self.classes, self.size)
 
+    def image_name(self, i: int) -> str:
+        """For example ``class 17, sample 0``."""
+        return f"class {self.label(i)}, sample {i // self.classes}"
+
     def label(self, i: int) -> int:
         """Class of the i-th picture, 0 <= class < classes. IndexError beyond the end."""
         if not 0 <= i < self.count:

@@ -36,6 +36,9 @@ class ImageSet(Protocol):
     def image(self, i: int) -> Image:
         """The i-th picture, uint8 HWC BGR; IndexError beyond the end."""
 
+    def image_name(self, i: int) -> str:
+        """What a report calls the i-th picture: its file under the folder that was given, where it has one."""
+
     def label(self, i: int) -> int | None:
         """Class of the i-th picture, 0 <= class < classes; None where it is not known."""
 
