@@ -1,0 +1,82 @@
+"""Pictures classified in several precisions, side by side."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ovbench.cli.app import app, progress, read_option
+from ovbench.errors import BadOption
+from ovbench.gate import ExitCode
+
+
+@app.command()
+def classify(
+    files: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
+    model: Annotated[str, typer.Option(help="'embedded', a file, a folder or an Open Model Zoo name.")] = "embedded",
+    precision: Annotated[str, typer.Option(help="Comma-separated; unset: FP32, and INT8 where it can be had.")] = "",
+    top: Annotated[int, typer.Option(help="How many classes to show.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    labels: Annotated[Path | None, typer.Option(help="Names of the classes, one a line.")] = None,
+    images: Annotated[str, typer.Option(help="Folder of pictures that INT8 is calibrated on.")] = "",
+    calib_size: Annotated[str, typer.Option(help="How many of them.")] = "200",
+    variant: Annotated[list[str], typer.Option(help="A file that is a precision already: INT8=FILE, repeatable.")] = [],  # noqa: B006  (typer copies it)
+    shape: Annotated[str, typer.Option(help="Shape of a dynamic input, as for --ov-shape.")] = "",
+    mean: Annotated[str, typer.Option(help="Mean of the inputs, one number or three; unset: the model's.")] = "",
+    scale: Annotated[str, typer.Option(help="Scale that inputs are divided by; unset: the model's.")] = "",
+    channels: Annotated[str, typer.Option(help="BGR or RGB; unset: the model's.")] = "",
+    resize: Annotated[str, typer.Option(help="standard, crop, fit_to_window or fit_to_window_letterbox.")] = "",
+    device: Annotated[str, typer.Option(help="OpenVINO device.")] = "CPU",
+    models_dir: Annotated[str, typer.Option(help="Folder in which Open Model Zoo names are looked for.")] = "",
+    seed: Annotated[str, typer.Option(help="Seed of which pictures INT8 is calibrated on.")] = "0",
+) -> int:
+    """What is on these pictures? The best classes in each precision side by side, and the time of one inference."""
+    from dataclasses import replace
+
+    from ovbench.artifacts import ArtifactCache, default_root
+    from ovbench.classify import classify as classify_files
+    from ovbench.classify import usual_precisions
+    from ovbench.options import Settings
+    from ovbench.report.classify import classified_json, classified_text
+
+    if top < 1:
+        raise BadOption(f"--top {top}: give a number of classes, 1 or more")
+    texts = {
+        "images": images, "calib_size": calib_size, "variant": "\n".join(variant), "shape": shape, "mean": mean,
+        "scale": scale, "channels": channels, "resize": resize, "device": device, "models_dir": models_dir,
+        "seed": seed,
+    }  # fmt: skip
+    given: dict[str, Any] = {name: read_option(name, text) for name, text in texts.items()}
+    settings = Settings(model=(model,), **given)
+    wanted = read_option("precision", precision) if precision else usual_precisions(settings)
+    settings = replace(settings, precision=wanted)
+    with progress("Classify") as advance:
+        classified = classify_files(
+            files,
+            settings,
+            ArtifactCache(default_root()),
+            lambda doing, share: advance(share, doing),
+            top,
+            read_labels(labels),
+        )
+    for each in classified.unreadable:
+        sys.stderr.write(f"ovbench: {each}\n")
+    if as_json:
+        sys.stdout.write(classified_json(classified))
+    else:
+        sys.stdout.write(classified_text(classified, sys.stdout.isatty()))
+    return int(ExitCode.HELD)
+
+
+def read_labels(path: Path | None) -> list[str]:
+    """Names of classes from a file, one a line; none without a file. Raises BadOption."""
+    if path is None:
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise BadOption(f"--labels {path}: no such text file: give one with a class name on each line") from None
+    return [line.strip() for line in lines if line.strip()]

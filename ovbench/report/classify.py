@@ -1,0 +1,76 @@
+"""Classified pictures as text: the best classes of each, precisions side by side, and as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from ovbench.classify import REPEATS, Classified, Guess
+from ovbench.report.numbers import DASH, milliseconds
+from ovbench.report.page import open_page
+
+
+def classified_text(classified: Classified, coloured: bool) -> str:
+    """A table for each picture, then the times; 100 columns, escape codes only if ``coloured``."""
+    console, stream = open_page(coloured)
+    for place, name in enumerate(classified.pictures):
+        console.print(name, highlight=False, markup=False, soft_wrap=True)
+        console.print(_table(classified, place))
+        console.print()
+    times = ", ".join(f"{each.value} {milliseconds(spent)}" for each, spent in classified.latency_ns.items())
+    console.print(
+        f"one inference, ms: {times} (median of {REPEATS} in this one process: a look, not a benchmark)",
+        highlight=False,
+        markup=False,
+    )
+    for note in classified.notes:
+        console.print(note, highlight=False, markup=False)
+    return stream.getvalue()
+
+
+def _table(classified: Classified, place: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("", justify="right", no_wrap=True)
+    for precision in classified.guesses:
+        table.add_column("class", justify="right", no_wrap=True)
+        table.add_column(precision.value, overflow="fold")
+        table.add_column("p", justify="right", no_wrap=True)
+    columns = [guesses[place] for guesses in classified.guesses.values()]
+    for rank in range(max(len(guesses) for guesses in columns)):
+        cells = [cell for guesses in columns for cell in _cells(guesses, rank)]
+        table.add_row(str(rank + 1), *cells)
+    return table
+
+
+def _cells(guesses: tuple[Guess, ...], rank: int) -> tuple[str, str, str]:
+    if rank >= len(guesses):
+        return DASH, "NaN" if rank == 0 else "", DASH
+    guess = guesses[rank]
+    return str(guess.class_number), guess.label, f"{guess.probability:.3f}"
+
+
+def classified_json(classified: Classified) -> str:
+    """One JSON object: of each picture and precision the guesses, of each precision the latency in ns."""
+    told: dict[str, Any] = {
+        "model": classified.model,
+        "latency_ns": {precision.value: spent for precision, spent in classified.latency_ns.items()},
+        "pictures": [
+            {
+                "file": name,
+                "guesses": {
+                    precision.value: [
+                        {"class": each.class_number, "label": each.label, "probability": each.probability}
+                        for each in guesses[place]
+                    ]
+                    for precision, guesses in classified.guesses.items()
+                },
+            }
+            for place, name in enumerate(classified.pictures)
+        ],
+        "unreadable": [str(each) for each in classified.unreadable],
+        "notes": list(classified.notes),
+    }
+    return json.dumps(told, indent=2, ensure_ascii=False) + "\n"
