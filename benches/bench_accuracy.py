@@ -7,10 +7,11 @@ from ovbench.config import Precision
 pytestmark = pytest.mark.ov_cells("precisions")
 
 
-def bench_accuracy(benchmark, evaluation, ov_precision, ov_compiled, fp32_compiled, hold):
-    evaluation.name_row(benchmark)
-    benchmark.pedantic(evaluation.classify, args=(ov_precision, ov_compiled), rounds=1)
-    evaluation.classify(Precision.FP32, fp32_compiled)
-    agreement = evaluation.agree_with_fp32()
-    hold("top-1 agreement with FP32", agreement.top1, evaluation.min_top1_agreement)
-    hold("top-5 overlap with FP32", agreement.top5_overlap, evaluation.min_top5_overlap)
+def bench_accuracy(benchmark, evaluation, ov_precision, ov_compiled, fp32_compiled, hold, hold_drop):
+    benchmark.pedantic(evaluation.answer, args=(ov_precision, ov_compiled), rounds=1)
+    evaluation.answer(Precision.FP32, fp32_compiled)
+    evaluation.judge()
+    evaluation.hand_to(benchmark)
+    for what, figure, floor in evaluation.floors:
+        hold(what, figure, floor)
+    hold_drop(evaluation)

@@ -26,8 +26,9 @@ from ovbench.images.sets import Subset
 from ovbench.lanes import Lane, LaneSpec
 from ovbench.models import source as sources
 from ovbench.models.names import EMBEDDED, name_of
+from ovbench.options import Settings
 from ovbench.precision import Variant
-from ovbench.preprocessing import raw
+from ovbench.preprocessing import Wishes, describe
 from ovbench.sides import Side
 from ovbench.stats import Estimate, one_sided_p_value, ratio_estimate
 from ovbench.verdict import Verdict, compare
@@ -120,7 +121,7 @@ class Resolved:
 
 def resolve(question: Question, cache: ArtifactCache, progress: Progress) -> tuple[Resolved, Resolved]:
     """Find interpreter, model and precision variant of both sides. Raises BadInput."""
-    runtime.check_device(question.device)
+    runtime.check_device(question.device, "--device")
     check_quota(machine.fingerprint().cpu_quota_cores)
     return (
         _resolve_side("--a", question, question.a, cache, progress),
@@ -141,10 +142,11 @@ def _resolve_side(name: str, question: Question, side: Side, cache: ArtifactCach
     reason = runtime.unsupported(precision, question.device)
     if reason:
         raise BadOption(f"{name} precision={precision.value}: {reason}")
+    settings = Settings(model=(given,), precision=(precision,))
     with progress("Model") as advance:
-        source = sources.resolve(given, {}, cache, lambda doing, share: advance(share, doing))
+        source = sources.resolve(given, settings, cache, lambda doing, share: advance(share, doing))
     with progress(f"{precision.value} model") as advance:
-        variant = sources.variant_of(source, precision, cache, lambda doing, share: advance(share, doing))
+        variant = sources.variant_of(source, precision, settings, cache, lambda doing, share: advance(share, doing))
     orders = {metric: _order(question, given, variant, side, metric) for metric in question.metrics}
     python = str(Path(side.python).absolute()) if side.python else ""
     lane = LaneSpec(python, side.environment, side.affinity)
@@ -242,10 +244,10 @@ def shared_inputs(path: Path, seed: int) -> list[list[NDArray[Any]]]:
     Raises BadModel for a model whose input no array can be.
     """
     model = runtime.read_model(path, {})
-    side = runtime.image_side(model)
-    if side is not None:
-        scenes = Scenes(Subset.EVALUATION, OUTPUT_INPUTS, size=side)
-        return [[raw(side).to_input(scenes.image(index))] for index in range(OUTPUT_INPUTS)]
+    preprocessing = describe(model, path.stem, Wishes())
+    if preprocessing is not None:
+        scenes = Scenes(Subset.EVALUATION, OUTPUT_INPUTS, size=max(preprocessing.height, preprocessing.width))
+        return [[preprocessing.to_input(scenes.image(index))] for index in range(OUTPUT_INPUTS)]
     try:
         return [worker.make_inputs(model, seed + index) for index in range(OUTPUT_INPUTS)]
     except worker.Refusal as refusal:

@@ -56,7 +56,7 @@ def file_sha256(path: Path) -> str:
 
 
 def model_sha256(model: Path) -> str:
-    """SHA-256 of a model's content: of an ``.xml`` with the ``.bin`` beside it, else of the one file.
+    """SHA-256 of a model's content: of an ``.xml`` with the ``.bin`` beside it, of all files of a folder, of a file.
 
     Raises BadModel when a file is missing or cannot be read. A ``.bin`` that is not there counts as none:
     whether the model can do without is for OpenVINO to say.
@@ -64,6 +64,10 @@ def model_sha256(model: Path) -> str:
     weights = model.with_suffix(".bin")
     digest = hashlib.sha256()
     try:
+        if model.is_dir():
+            for path in sorted(each for each in model.rglob("*") if each.is_file()):
+                digest.update(f"{path.relative_to(model).as_posix()} {file_sha256(path)};".encode())
+            return digest.hexdigest()
         digest.update(file_sha256(model).encode())
         if model.suffix == ".xml" and weights.exists():
             digest.update(file_sha256(weights).encode())

@@ -104,7 +104,7 @@ class Baseline:
 
     def tolerance_of(self, config: Config) -> float:
         """Slow-down that still counts as the same for one cell."""
-        return self.tolerances.get(config.id, self.tolerance)
+        return self.tolerances.get(config.key, self.tolerance)
 
     def of(self, config: Config) -> tuple[Judged, ...]:
         """The answers for one cell, which must not be an alias."""
@@ -112,7 +112,7 @@ class Baseline:
 
     def blocks(self, config: Config) -> tuple[Block, ...]:
         """The candidate's blocks of a cell in all pairs, in order; none for a stored baseline."""
-        rounds = (pair.rounds.get(config.id, ()) for comparison in self.comparisons for pair in comparison.pairs)
+        rounds = (pair.rounds.get(config.key, ()) for comparison in self.comparisons for pair in comparison.pairs)
         return tuple(blocks[1] for each in rounds for blocks in each)
 
 
@@ -135,6 +135,8 @@ def resolve(
         )
         return Baseline(written, settings.tolerance, version=stored.openvino, stored=stored, history=others)
     side = parse_side(FLAG, [written])
+    if side.model and len(settings.model) > 1:
+        raise BadOption(f"{FLAG} {written}: with {len(settings.model)} models: whose is it? run them one by one")
     if side.python and not Path(side.python).is_file():
         raise BadOption(f"{FLAG} {written}: no such file: give the path of a Python that has openvino")
     if side.model:
@@ -145,7 +147,7 @@ def resolve(
 def _order_of_model(given: str, settings: Settings, order: Order, cache: ArtifactCache, progress: Progress) -> Order:
     """The candidate's order with the files of another model, of equal inputs."""
     with progress("Baseline model") as advance:
-        source = sources.resolve(given, settings.shape, cache, lambda doing, share: advance(share, doing))
+        source = sources.resolve(given, settings, cache, lambda doing, share: advance(share, doing))
     mine = next(iter(order.variants.values())).path
     interfaces = [_inputs(source.path, settings), _inputs(mine, settings)]
     if interfaces[0] != interfaces[1]:
@@ -157,7 +159,7 @@ def _order_of_model(given: str, settings: Settings, order: Order, cache: Artifac
     for name, precision in order.variants:
         with progress(f"Baseline {precision} model") as advance:
             variants[name, precision] = sources.variant_of(
-                source, Precision(precision), cache, lambda doing, share: advance(share, doing)
+                source, Precision(precision), settings, cache, lambda doing, share: advance(share, doing)
             )
     return replace(order, variants=variants)
 
@@ -178,7 +180,7 @@ def make_contests(cells: Sequence[Cell], baseline: Order, candidate: Order, cach
 
     return tuple(
         Contest(
-            cell.config.id,
+            cell.config.key,
             cell.config.mode,
             (request(baseline, cell.config, "baseline"), request(candidate, cell.config, "candidate")),
         )
@@ -247,7 +249,7 @@ def compare_contests(
     seed: int,
     into: list[Comparison],
     clock: Clock = time.monotonic,
-    read_contention: Callable[[], machine.Contention] = machine.read_contention,
+    read_contention: Callable[[], machine.Contention] = machine.read_our_contention,
     on_pair: Callable[[Pair], None] = lambda _pair: None,
     on_round: Callable[[float], None] = lambda _spent_s: None,
 ) -> None:
@@ -356,9 +358,9 @@ def judge_pairs(
     """A verdict for every cell, judged as one matrix; cells whose lanes died thrice are failed, and say so."""
     answers = [
         Answers(
-            config.id,
-            tuple(log for each in comparisons for log in each.log_ratios(config.id)),
-            tolerances.get(config.id),
+            config.key,
+            tuple(log for each in comparisons for log in each.log_ratios(config.key)),
+            tolerances.get(config.key),
         )
         for config in configs
     ]
@@ -374,7 +376,7 @@ def judge_pairs(
             verdict = Verdict.UNSURE
         elif verdict is Verdict.UNSURE:
             why = "the interval does not decide it: raise --ov-budget"
-        judged.append(Judged(TIME, config, verdict, judgement.estimate, why, failed.get(config.id, "")))
+        judged.append(Judged(TIME, config, verdict, judgement.estimate, why, failed.get(config.key, "")))
     return tuple(judged)
 
 
@@ -406,7 +408,7 @@ def _judge_speedups(
         row = stored.row("speedup", config)
         then = () if row is None else row.log_speedups
         pairs = zip(then, measured.log_speedups(config), strict=False)
-        answers.append(Answers(config.id, tuple(before - now for before, now in pairs)))
+        answers.append(Answers(config.key, tuple(before - now for before, now in pairs)))
     judged = []
     for config, judgement in zip(wanted, judge_matrix(answers, tolerance, FAMILY_ALPHA / 2), strict=True):
         reason = {

@@ -17,7 +17,7 @@ from ovbench.config import Cache, Config, Inputs, Mode, fp32_partner, uncached_t
 from ovbench.contention import too_many, was_hit
 from ovbench.errors import BadOption, ContestantRefused, LaneError
 from ovbench.lanes import Askable
-from ovbench.machine import Contention, available_cores, difference, read_contention
+from ovbench.machine import Contention, available_cores, difference, read_our_contention
 from ovbench.precision import Proof, Variant, compile_properties, prove
 from ovbench.rounds import run_rounds
 from ovbench.samples import Block, Replicate, log_ratio_by_lane, parse_block
@@ -60,7 +60,7 @@ class Order:
         """The message that opens a cell in a lane."""
         return {
             "do": "open",
-            "key": config.id,
+            "key": config.key,
             "model": str(self.variant(config).path),
             "device": config.device,
             "properties": compile_properties(config, cache_dir, self.quota_threads),
@@ -148,7 +148,7 @@ class Measurements:
         for each, cell in list(self.cells.items()):
             if config in (each, cell.alias_of):
                 self.cells[each] = replace(cell, fault=fault)
-        self.notes.append(f"{config.id}: {fault}; the other cells go on without it")
+        self.notes.append(f"{config.key}: {fault}; the other cells go on without it")
 
     def log_speedups(self, config: Config) -> tuple[float, ...]:
         """Log of the speed-up over FP32, one per lane; empty for a cell without an FP32 partner."""
@@ -226,23 +226,23 @@ def _probe_one(
     begin = clock()
     answer = lane.ask(request)
     if config.cache is Cache.WARM and not answer["effective"]["loaded_from_cache"]:  # then this has filled it
-        lane.ask({"do": "close", "key": config.id})
+        lane.ask({"do": "close", "key": config.key})
         begin = clock()
         answer = lane.ask(request)
     cell = Cell(
         config,
         effective=answer["effective"],
         open_s=clock() - begin,
-        digest=lane.ask({"do": "digest", "key": config.id})["digest"],
+        digest=lane.ask({"do": "digest", "key": config.key})["digest"],
         proof=prove(order.variant(config), answer["effective"]["mac_shares"]),
         memory_bytes=int(answer["memory_bytes"] or 0),
     )
     cell = _judged(cell, cells, by_effect)
     if cell.measured:
         begin = clock()
-        lane.ask({"do": "block", "key": config.id, "duration_ns": round(block_seconds(config) * 1e9)})
+        lane.ask({"do": "block", "key": config.key, "duration_ns": round(block_seconds(config) * 1e9)})
         cell = replace(cell, block_s=clock() - begin)
-    lane.ask({"do": "close", "key": config.id})
+    lane.ask({"do": "close", "key": config.key})
     return cell
 
 
@@ -358,7 +358,7 @@ def measure(
     clock: Clock = time.monotonic,
     on_replicate: Callable[[Config, Replicate], None] = lambda _config, _replicate: None,
     on_round: Callable[[], None] = lambda: None,
-    read_contention: Callable[[], Contention] = read_contention,
+    read_contention: Callable[[], Contention] = read_our_contention,
 ) -> None:
     """Run the plan. Finished replicates go ``into`` the measurements and to ``on_replicate`` as each lane ends.
 
@@ -435,14 +435,14 @@ def _measure_lane(
         lane.ask(order.open_request(config, _cache_dir(cache_root, config)))
     for config in group:
         life.asked = config
-        lane.ask({"do": "block", "key": config.id, "duration_ns": round(order.warmup_s * 1e9)})
+        lane.ask({"do": "block", "key": config.key, "duration_ns": round(order.warmup_s * 1e9)})
 
     own_cpu_ns = -time.process_time_ns()  # of the lane and of this process, which asks and keeps what it answers
 
     def run_block(config: Config, round_number: int) -> Block:
         nonlocal own_cpu_ns
         life.asked = config
-        answer = lane.ask({"do": "block", "key": config.id, "duration_ns": round(block_seconds(config) * 1e9)})
+        answer = lane.ask({"do": "block", "key": config.key, "duration_ns": round(block_seconds(config) * 1e9)})
         own_cpu_ns += int(answer["lane_cpu_ns"])
         return parse_block(round_number, answer)
 

@@ -128,7 +128,7 @@ def run_comparison(
     seed: int = 0,
     pair_s: float = PAIR_S,
     clock: Clock = time.monotonic,
-    read_contention: Callable[[], machine.Contention] = machine.read_contention,
+    read_contention: Callable[[], machine.Contention] = machine.read_our_contention,
     cores: int | None = None,
     on_pair: Callable[[Pair], None] = lambda _pair: None,
     on_round: Callable[[float], None] = lambda _spent_s: None,

@@ -9,11 +9,18 @@ from enum import Enum
 
 
 class Precision(Enum):
-    """What arithmetic a row promises; ``runtime`` proves which one really ran."""
+    """What a row promises of its file and its arithmetic; ``precision.prove`` says which one really ran.
+
+    FP16 and W8 are kinds of storage (weights as float16, or as int8) computed in f32; INT8_BF16 is INT8 whose
+    floating-point rest runs in bf16. Reports list precisions in this order.
+    """
 
     FP32 = "FP32"
     BF16 = "BF16"
+    FP16 = "FP16"
+    W8 = "W8"
     INT8 = "INT8"
+    INT8_BF16 = "INT8-BF16"
 
 
 class Hint(Enum):
@@ -95,6 +102,11 @@ class Config:
         if self.device != "CPU":
             parts.append(self.device)
         return "-".join(parts)
+
+    @property
+    def key(self) -> str:
+        """Name over all models of a run: ``embedded/INT8-LATENCY-1-off``."""
+        return f"{self.model}/{self.id}"
 
     @property
     def axes(self) -> dict[str, str | int]:
@@ -186,6 +198,15 @@ def one_per_precision(matrix: Matrix) -> tuple[Config, ...]:
     return tuple(
         Config(model, device, precision, Hint.THROUGHPUT, AUTO)
         for model, device, precision in itertools.product(matrix.models, matrix.devices, matrix.precisions)
+    )
+
+
+def most_used(matrix: Matrix) -> tuple[Config, ...]:
+    """For each model, device and precision the tutorial's two: LATENCY with one stream, THROUGHPUT with AUTO."""
+    return tuple(
+        Config(model, device, precision, hint, streams)
+        for model, device, precision in itertools.product(matrix.models, matrix.devices, matrix.precisions)
+        for hint, streams in ((Hint.LATENCY, 1), (Hint.THROUGHPUT, AUTO))
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ class Option:
     write: Callable[[Any], str] = str
     unit: str = ""
     switch: bool = False
+    repeated: bool = False  # given several times, one value each; its text is one value a line
 
     @property
     def flag(self) -> str:
@@ -42,8 +43,9 @@ class Option:
     def text(self) -> str:
         """Help with unit and default, as ``pytest --help`` shows it."""
         shown = "off" if self.switch else (self.default or "none")
+        again = "; may be given several times" if self.repeated else ""
         unit = f" [{self.unit}]" if self.unit else ""
-        return f"{self.help}{unit} (default: {shown})"
+        return f"{self.help}{unit} (default: {shown}{again})"
 
     def read(self, text: str) -> Any:
         """Parse ``text``; BadOption names flag, value and remedy."""
@@ -62,6 +64,20 @@ def _listed(parse_one: Callable[[str], E]) -> Callable[[str], tuple[E, ...]]:
         return tuple(dict.fromkeys(parse_one(part) for part in parts))
 
     return parse
+
+
+def _lines(parse_one: Callable[[str], E]) -> Callable[[str], tuple[E, ...]]:
+    """One value a line; an empty text is none."""
+
+    def parse(text: str) -> tuple[E, ...]:
+        parts = [part.strip() for part in text.split("\n") if part.strip()]
+        return tuple(parse_one(part) for part in parts)
+
+    return parse
+
+
+def _write_lines(values: Sequence[str]) -> str:
+    return "\n".join(values)
 
 
 def _commas(values: tuple[Any, ...] | None) -> str:
@@ -170,8 +186,16 @@ def _switch(text: str) -> bool:
     return text.lower() == "true"
 
 
+def _write_switch(on: bool) -> str:
+    return str(on).lower()
+
+
 def _optional(parse: Callable[[str], E]) -> Callable[[str], E | None]:
     return lambda text: parse(text) if text else None
+
+
+def _write_member(member: Enum | None) -> str:
+    return "" if member is None else str(member.value)
 
 
 def _write_optional(value: object) -> str:
@@ -187,6 +211,84 @@ def _baseline(text: str) -> str:
     return text
 
 
+def _models(text: str) -> tuple[str, ...]:
+    given = _lines(str)(text)
+    if not given:
+        raise ValueError("give 'embedded', a file, a folder or the name of an Open Model Zoo model")
+    return given
+
+
+def _variants(text: str) -> dict[Precision, str]:
+    """``INT8=model.xml``, one a line."""
+    found: dict[Precision, str] = {}
+    for precision, path in _lines(_variant)(text):
+        if precision in found:
+            raise ValueError(f"{precision.value} is given twice: give one file for each precision")
+        found[precision] = path
+    return found
+
+
+def _variant(text: str) -> tuple[Precision, str]:
+    name, _, path = text.partition("=")
+    members = {each.value.lower(): each for each in Precision}
+    if name.strip().lower() not in members or not path.strip():
+        raise ValueError("give a precision and its file, such as INT8=model-int8.xml")
+    return members[name.strip().lower()], path.strip()
+
+
+def _write_variants(variants: Mapping[Precision, str]) -> str:
+    return "\n".join(f"{precision.value}={path}" for precision, path in variants.items())
+
+
+def _three(text: str) -> tuple[float, float, float] | None:
+    """``123.7,116.3,103.5``, or one number for all three channels."""
+    if not text:
+        return None
+    parse = _number(-1e6, 1e6, "give one number, or three with commas between in the model's order of channels")
+    values = tuple(parse(part) for part in re.split(r"[,\s]+", text))
+    if len(values) == 1:
+        return values * 3
+    if len(values) != 3:
+        raise ValueError("give one number, or three with commas between in the model's order of channels")
+    return values
+
+
+def _scales(text: str) -> tuple[float, float, float] | None:
+    values = _three(text)
+    if values is not None and 0.0 in values:
+        raise ValueError("nothing can be divided by 0: give scales above 0")
+    return values
+
+
+def _write_three(values: Sequence[float] | None) -> str:
+    return "" if values is None else ",".join(map(str, values))
+
+
+@dataclass(frozen=True)
+class IgnoredScope:
+    """Operations that quantization leaves in floating point: by name, by type, by regular expression of the name."""
+
+    names: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+
+
+def _ignored(text: str) -> IgnoredScope:
+    """``name:block1/conv``, ``type:GroupConvolution`` or ``pattern:.*head.*``, one a line."""
+    found: dict[str, list[str]] = {"name": [], "type": [], "pattern": []}
+    for line in _lines(str)(text):
+        kind, _, value = line.partition(":")
+        if kind.strip() not in found or not value.strip():
+            raise ValueError("give name:..., type:GroupConvolution or pattern:..., as NNCF's IgnoredScope has them")
+        found[kind.strip()].append(value.strip())
+    return IgnoredScope(tuple(found["name"]), tuple(found["type"]), tuple(found["pattern"]))
+
+
+def _write_ignored(scope: IgnoredScope) -> str:
+    kinds = (("name", scope.names), ("type", scope.types), ("pattern", scope.patterns))
+    return "\n".join(f"{kind}:{value}" for kind, values in kinds for value in values)
+
+
 def _value(member: Enum) -> str:
     return str(member.value)
 
@@ -198,11 +300,48 @@ class Unsure(Enum):
     FAIL = "fail"
 
 
+class Preset(Enum):
+    """NNCF's presets: MIXED quantizes activations asymmetrically where they are, PERFORMANCE never does."""
+
+    PERFORMANCE = "performance"
+    MIXED = "mixed"
+
+
+class Channels(Enum):
+    """Order of the colours that a model takes."""
+
+    BGR = "BGR"
+    RGB = "RGB"
+
+
+class Resize(Enum):
+    """How a picture of any size becomes one of the model's: Model API's ``resize_type``."""
+
+    STANDARD = "standard"
+    CROP = "crop"
+    FIT = "fit_to_window"
+    LETTERBOX = "fit_to_window_letterbox"
+
+
+class Place(Enum):
+    """Where mean, scale, channel order and layout are dealt with."""
+
+    OUTSIDE = "outside"
+    MODEL = "model"
+
+
+_share_of_accuracy = _number(0.0, 1.0, "give a share from 0 to 1, such as 0.01 for one point")
 _ratio = _number(0.0, 1000.0, "give a ratio such as 1.5")
 _share = _number(0.0, 1.0, "give a share from 0 to 1, such as 0.95")
 
 OPTIONS: tuple[Option, ...] = (
-    Option("model", "embedded", "Model to measure: 'embedded' or a path to an .xml file.", _text),
+    Option("model", "embedded", "Model to measure: 'embedded', a file (.xml, .onnx, .tflite, .pb, .pdmodel), a folder "
+           "(TensorFlow SavedModel, Open Model Zoo) or the name of an Open Model Zoo model; see docs/models.md.",
+           _models, _write_lines, repeated=True),
+    Option("models_dir", "", "Folder in which names of Open Model Zoo models are looked for, besides the current one.",
+           str),
+    Option("variant", "", "A file that is a precision already, such as INT8=model-int8.xml: it is not made again.",
+           _variants, _write_variants, repeated=True),
     Option("device", "CPU", "OpenVINO device.", _text),
     Option("precision", "FP32,BF16,INT8", "Precisions, comma-separated.", _listed(_one_of(Precision)), _commas),
     Option("hint", "LATENCY,THROUGHPUT", "Performance hints, comma-separated; LATENCY is measured sync, "
@@ -222,6 +361,28 @@ OPTIONS: tuple[Option, ...] = (
     Option("budget", "40s", "Time for the campaign that measures all selected cells.", _seconds, unit="s, ms, m or h"),
     Option("warmup", "100ms", "Warm-up of each contestant in each lane before its first round.", _seconds,
            unit="s, ms, m or h"),
+    Option("images", "", "Pictures for calibration and accuracy: a folder (ImageFolder for labels) or an .npy file; "
+           "unset: the embedded ones, for the embedded model.", str),
+    Option("calib_size", "200", "Pictures that INT8 is calibrated on.", _whole(1, "")),
+    Option("eval_size", "", "Pictures that accuracy is measured on, none of the calibration's; unset: 1000 embedded "
+           "ones, or all there are.", _optional(_whole(1, "")), _write_optional),
+    Option("mean", "", "Mean of the model's inputs, 0..255, one or three in the model's order of channels; unset: what "
+           "the model says.", _three, _write_three),
+    Option("scale", "", "Scale that inputs are divided by, one or three; unset: what the model says.", _scales,
+           _write_three),
+    Option("channels", "", "Order of the model's channels: BGR or RGB; unset: what the model says.",
+           _optional(_one_of(Channels)), _write_member),
+    Option("resize", "", "How pictures get the model's size: standard, crop, fit_to_window or fit_to_window_letterbox; "
+           "unset: what the model says.", _optional(_one_of(Resize)), _write_member),
+    Option("preprocess", "outside", "Where mean, scale, channels and layout are dealt with: outside, or in the model's "
+           "graph (model), which is then what is measured.", _one_of(Place), _value),
+    Option("preset", "performance", "NNCF's preset of INT8: performance or mixed.", _one_of(Preset), _value),
+    Option("fast_bias_correction", "true", "NNCF's fast bias correction: true, or false for the slow one.", _switch,
+           _write_switch),
+    Option("ignored", "", "What INT8 leaves in floating point: name:..., type:GroupConvolution or pattern:....",
+           _ignored, _write_ignored, repeated=True),
+    Option("max_drop", "", "Largest drop of top-1 that INT8 may have against FP32: quantizes with accuracy control and "
+           "judges the drop; unset: neither.", _optional(_share_of_accuracy), _write_optional, unit="share"),
     Option("max_memory", "", "Memory that the contestants of one lane may take together; unset: half of what is free.",
            _bytes, _write_optional, unit="GB, MB, GiB or MiB"),
     Option("seed", "0", "Seed of the order of blocks, of inputs and of image subsets.", _whole(0, "")),
@@ -237,7 +398,13 @@ OPTIONS: tuple[Option, ...] = (
            _number(0.0, 10.0, "give a share such as 0.03 for 3 %"), unit="share"),
     Option("unsure", "report", "What an UNSURE verdict does: report it, or fail (exit code 6).",
            _one_of(Unsure), _value),
-    Option("plan", "false", "Print cells, aliases and the estimated time; measure nothing.", _switch, switch=True),
+    Option("profile", "false", "Count time layer by layer: saved beside the journal, printed FP32 beside INT8.",
+           _switch, _write_switch, switch=True),
+    Option("reference", "false", "Measure LATENCY-1 and THROUGHPUT-AUTO cells through benchmark_app too, in turns with "
+           "ours.", _switch, _write_switch, switch=True),
+    Option("reference_rounds", "5", "Rounds of --ov-reference.", _whole(2, "")),
+    Option("plan", "false", "Print cells, aliases and the estimated time; measure nothing.", _switch, _write_switch,
+           switch=True),
 )  # fmt: skip
 BY_NAME = {option.name: option for option in OPTIONS}
 
@@ -246,7 +413,9 @@ BY_NAME = {option.name: option for option in OPTIONS}
 class Settings:
     """All options of one run, parsed."""
 
-    model: str = "embedded"
+    model: tuple[str, ...] = ("embedded",)
+    models_dir: str = ""
+    variant: Mapping[Precision, str] = field(default_factory=dict)
     device: str = "CPU"
     precision: tuple[Precision, ...] = (Precision.FP32, Precision.BF16, Precision.INT8)
     hint: tuple[Hint, ...] = (Hint.LATENCY, Hint.THROUGHPUT)
@@ -258,6 +427,18 @@ class Settings:
     shape: Shape = field(default_factory=dict)
     budget: float = 40.0
     warmup: float = 0.1
+    images: str = ""
+    calib_size: int = 200
+    eval_size: int | None = None
+    mean: tuple[float, float, float] | None = None
+    scale: tuple[float, float, float] | None = None
+    channels: Channels | None = None
+    resize: Resize | None = None
+    preprocess: Place = Place.OUTSIDE
+    preset: Preset = Preset.PERFORMANCE
+    fast_bias_correction: bool = True
+    ignored: IgnoredScope = IgnoredScope()
+    max_drop: float | None = None
     max_memory: int | None = None
     seed: int = 0
     min_speedup: float | None = None
@@ -267,12 +448,15 @@ class Settings:
     baseline: str = ""
     tolerance: float = 0.03
     unsure: Unsure = Unsure.REPORT
+    profile: bool = False
+    reference: bool = False
+    reference_rounds: int = 5
     plan: bool = False
 
-    def matrix(self, model_name: str) -> Matrix:
-        """The axes to cross, for a model of this name."""
+    def matrix(self, model_names: Sequence[str]) -> Matrix:
+        """The axes to cross, for models of these names."""
         return Matrix(
-            models=(model_name,),
+            models=tuple(model_names),
             devices=(self.device,),
             precisions=self.precision,
             hints=self.hint,
@@ -295,9 +479,4 @@ def read_settings(given: Mapping[str, str | None]) -> Settings:
 
 def write_settings(settings: Settings) -> dict[str, str]:
     """The text of every option; ``read_settings`` of it gives the same settings."""
-    return {
-        option.name: str(value).lower()
-        if isinstance(value := getattr(settings, option.name), bool)
-        else option.write(value)
-        for option in OPTIONS
-    }
+    return {option.name: option.write(getattr(settings, option.name)) for option in OPTIONS}

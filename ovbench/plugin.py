@@ -45,6 +45,7 @@ DISPLAY_DEFAULTS = {
     "benchmark_cprofile": None,
 }
 BASELINE_KIND = "baseline"
+REFERENCE_KIND = "reference"
 DEFAULT_STORAGE = "file://./.benchmarks"
 LINE_WIDTH = 100
 REFUSED_KEY = "ovbench_refused"
@@ -61,6 +62,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         text = option.text.replace("%", "%%")
         if option.switch:
             group.addoption(option.flag, action="store_const", const="true", default=None, dest=option.key, help=text)
+        elif option.repeated:
+            group.addoption(option.flag, metavar="VALUE", action="append", default=None, dest=option.key, help=text)
         else:
             group.addoption(option.flag, metavar="VALUE", default=None, dest=option.key, help=text)
         parser.addini(option.key, option.text, default=None)
@@ -72,6 +75,8 @@ def given_options(config: pytest.Config) -> dict[str, str | None]:
     given: dict[str, str | None] = {}
     for option in OPTIONS:
         flag = config.getoption(option.key)
+        if isinstance(flag, list):
+            flag = "\n".join(flag)
         given[option.name] = flag if flag is not None else (config.getini(option.key) or None)
     return given
 
@@ -88,7 +93,7 @@ def results_folder(config: pytest.Config) -> Path | None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options, and give pytest-benchmark its storage; it configures itself after us."""
     config.addinivalue_line("markers", "ov_cells(kind): which cells of the matrix a bench runs on: "
-                            "all, sync, async, pairs, precisions, startup or baseline")  # fmt: skip
+                            "all, sync, async, pairs, precisions, startup, baseline or reference")  # fmt: skip
     config.stash[OUTCOMES] = {}
     config.stash[REMARKS] = []
     try:
@@ -144,13 +149,18 @@ def _gate_what_is_compared(config: pytest.Config, storage: Path) -> None:
 
 def cells_of_kind(settings: Settings, kind: str) -> tuple[Config, ...]:
     """The configs that a bench of this kind is parametrized with."""
-    from ovbench.models.names import name_of
+    from ovbench.models.names import names_of
 
-    axes = settings.matrix(name_of(settings.model))
+    try:
+        axes = settings.matrix(list(names_of(settings.model).values()))
+    except BadInput as error:
+        raise pytest.UsageError(str(error)) from None
     if kind == "precisions":
         return matrix.one_per_precision(axes)
     if kind == "startup":
         return matrix.startup_cells(axes)
+    if kind == REFERENCE_KIND:
+        return matrix.most_used(axes)
     cells = matrix.expand(axes)
     if kind in ("sync", "async"):
         return matrix.of_mode(cells, Mode(kind))
@@ -158,16 +168,19 @@ def cells_of_kind(settings: Settings, kind: str) -> tuple[Config, ...]:
         return tuple(cell for cell in cells if cell.precision is not Precision.FP32)
     if kind in ("all", BASELINE_KIND):
         return cells
-    raise pytest.UsageError(f"ov_cells({kind!r}): give all, sync, async, pairs, precisions, startup or baseline")
+    raise pytest.UsageError(
+        f"ov_cells({kind!r}): give all, sync, async, pairs, precisions, startup, baseline or reference"
+    )
 
 
-def cell_id(kind: str, cell: Config) -> str:
-    """What pytest shows in brackets: only the axes that vary within the kind."""
+def cell_id(kind: str, cell: Config, several_models: bool) -> str:
+    """What pytest shows in brackets: only the axes that vary within the kind, the model where there are several."""
+    name = cell.id
     if kind == "precisions":
-        return cell.precision.value
+        name = cell.precision.value
     if kind == "startup":
-        return f"{cell.precision.value}-{cell.cache.value}"
-    return cell.id
+        name = f"{cell.precision.value}-{cell.cache.value}"
+    return f"{cell.model}-{name}" if several_models else name
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -176,8 +189,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     marker = metafunc.definition.get_closest_marker("ov_cells")
     kind = str(marker.args[0]) if marker else "all"
-    cells = cells_of_kind(metafunc.config.stash[SETTINGS], kind)
-    ids = [cell_id(kind, cell) for cell in cells]
+    settings = metafunc.config.stash[SETTINGS]
+    cells = cells_of_kind(settings, kind)
+    ids = [cell_id(kind, cell, len(settings.model) > 1) for cell in cells]
     # Per test unless something compiled is shared between tests: pytest reorders benches by session-scoped parameters.
     scope = "session" if SESSION_FIXTURES & set(metafunc.fixturenames) else "function"
     metafunc.parametrize("ov_config", cells, ids=ids, indirect=True, scope=scope)  # type: ignore[arg-type]
@@ -200,9 +214,10 @@ def items_by_kind(items: Sequence[pytest.Item]) -> dict[str, list[Config]]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what asks for a baseline where none is given. In a worker of pytest-xdist: run nothing, say why."""
-    if not config.stash[SETTINGS].baseline:
-        items[:] = [item for item in items if _kind(item) != BASELINE_KIND]
+    """Leave out what nobody asked for: a baseline, a reference. In a worker of pytest-xdist: run nothing, say why."""
+    settings = config.stash[SETTINGS]
+    asked = {BASELINE_KIND: bool(settings.baseline), REFERENCE_KIND: settings.reference}
+    items[:] = [item for item in items if asked.get(_kind(item), True)]
     if not hasattr(config, "workerinput") or not items_by_kind(items) or _skips_benches(config):
         return
     config.workeroutput[REFUSED_KEY] = (  # type: ignore[attr-defined]
@@ -297,11 +312,10 @@ def _save_nothing(benchmark_session: Any) -> None:
 def _prepare_and_measure(config: pytest.Config, suite: Suite, kinds: dict[str, list[Config]]) -> object | None:
     """What happens before the first bench; True where nothing is to follow."""
     measured = [cell for kind in ("all", "sync", "async", "pairs") for cell in kinds.get(kind, [])]
-    others = [cell.precision for kind in ("precisions", "startup") for cell in kinds.get(kind, [])]
-    if "precisions" in kinds:
-        others.append(Precision.FP32)
+    judged = kinds.get("precisions", [])
+    others = [*judged, *map(matrix.fp32_partner, judged), *kinds.get("startup", [])]
     starts = with_uncached(kinds.get("startup", []))
-    suite.prepare(dict.fromkeys(measured), others, kinds.get(BASELINE_KIND, []))
+    suite.prepare(dict.fromkeys(measured), others, kinds.get(BASELINE_KIND, []), kinds.get(REFERENCE_KIND, []))
     if suite.settings.plan:
         from ovbench.report.terminal import plan_text
 
@@ -427,7 +441,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for remark in config.stash.get(REMARKS, []):
         _write(config, textwrap.fill(remark, LINE_WIDTH))
     suite = config.stash.get(SUITE, None)
-    if suite is None or suite.settings.plan or suite.source is None:
+    if suite is None or suite.settings.plan or not suite.sources:
         return
     from ovbench.report.terminal import summary_text
 
@@ -467,7 +481,8 @@ def reproduce_command(item: pytest.Item) -> str:
     words = ["pytest", os.path.relpath(item.path, item.config.invocation_params.dir) + _within_module(item)]
     for option in OPTIONS:
         if given[option.name] != default[option.name]:
-            words += [option.flag] if option.switch else [f"{option.flag}={given[option.name]}"]
+            values = given[option.name].split("\n") if option.repeated else [given[option.name]]
+            words += [option.flag] if option.switch else [f"{option.flag}={value}" for value in values]
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 

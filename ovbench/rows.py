@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from ovbench.agreement import Agreement
+from ovbench.agreement import Agreement, DropVerdict
 from ovbench.baseline import Baseline, Judged
 from ovbench.campaign import Cell
 from ovbench.config import Cache, Config, Precision
@@ -141,32 +142,52 @@ class ComparedCell:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Accuracy of one precision on the evaluation images, beside FP32's."""
+    """Accuracy of one precision of a model, beside FP32's."""
 
     suite: Suite
     config: Config
 
-    def name_row(self, benchmark: BenchmarkFixture) -> None:
-        """Give the row its identity; its time is that of classifying all images."""
-        name_row(benchmark, "accuracy", self.config, {})
+    def answer(self, precision: Precision, compiled: Any) -> None:
+        """Find a precision's answers on every picture, or its outputs where the model is no classifier."""
+        self.suite.answer(replace(self.config, precision=precision), compiled)
 
-    def classify(self, precision: Precision, compiled: Any) -> Any:
-        """Logits of all evaluation images, shape (images, classes)."""
-        return self.suite.logits(precision, compiled)
+    def judge(self) -> None:
+        """Hold the precision's answers against FP32's, both of which must have been found; skips with the reason."""
+        reason = self.suite.accuracy.judge(self.suite.source_of(self.config), self.config.precision)
+        if reason:
+            pytest.skip(reason)
 
-    def agree_with_fp32(self) -> Agreement:
-        """The precision's answers against FP32's; both must have been classified."""
-        return self.suite.agree(self.config.precision)
+    def hand_to(self, benchmark: BenchmarkFixture) -> None:
+        """Give the row its identity, and the figures; its time is that of finding all answers."""
+        found = self.agreement
+        differences = self.suite.accuracy.differences.get(self._row, ())
+        extra = {
+            "agreement": None if found is None else {**asdict(found), "worst": [asdict(each) for each in found.worst]},
+            "differences": [asdict(each) for each in differences],
+        }
+        name_row(benchmark, "accuracy", self.config, extra)
 
     @property
-    def min_top1_agreement(self) -> float | None:
-        """Floor of top-1 agreement; FP32 is not held against itself."""
-        return self._unless_reference(self.suite.settings.min_top1_agreement)
+    def agreement(self) -> Agreement | None:
+        """The precision's classifications against FP32's; None for a model that is no classifier."""
+        return self.suite.accuracy.agreements.get(self._row)
 
     @property
-    def min_top5_overlap(self) -> float | None:
-        """Floor of the mean top-5 overlap."""
-        return self._unless_reference(self.suite.settings.min_top5_overlap)
+    def floors(self) -> tuple[tuple[str, Estimate, float], ...]:
+        """What is held, the figure, its floor; FP32 is not held against itself, nor what was calibrated on nothing."""
+        found, settings = self.agreement, self.suite.settings
+        if found is None or self.config.precision is Precision.FP32:
+            return ()
+        return (
+            ("top-1 agreement with FP32", found.top1, settings.min_top1_agreement),
+            ("top-5 overlap with FP32", found.top5_overlap, settings.min_top5_overlap),
+        )
 
-    def _unless_reference(self, floor: float) -> float | None:
-        return None if self.config.precision is Precision.FP32 else floor
+    @property
+    def drop(self) -> DropVerdict | None:
+        """Whether top-1 drops by no more than --ov-max-drop; None where nobody asked."""
+        return None if self.suite.settings.max_drop is None else self.suite.accuracy.drops.get(self._row)
+
+    @property
+    def _row(self) -> tuple[str, Precision]:
+        return (self.config.model, self.config.precision)

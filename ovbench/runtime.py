@@ -1,31 +1,23 @@
-"""What the package asks of OpenVINO in its own process, through ``worker``: devices, models, a cell, logits."""
+"""What the package asks of OpenVINO in its own process, through ``worker``: devices, models, a cell."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import os
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ovbench import worker
 from ovbench.config import Config, Precision
 from ovbench.errors import BadModel, BadOption
-from ovbench.images.sets import ImageSet
+from ovbench.models.names import FILE_SUFFIXES
 from ovbench.options import Shape
 from ovbench.precision import INFERENCE_PRECISION, compile_properties
 
-FRONT_ENDS = (".xml", ".onnx", ".tflite", ".pb", ".pdmodel")
+SAVED_MODEL = "saved_model.pb"
 VIRTUAL_DEVICES = ("AUTO", "MULTI", "HETERO", "BATCH")
-AHEAD = 32  # decoded images waiting for inference: 19 MB at 224x224 float32, enough to ride out a slow one
-
-ToInput = Callable[[Any], NDArray[Any]]
 
 
 @functools.lru_cache(maxsize=1)
@@ -34,11 +26,11 @@ def core() -> Any:
     return worker.import_openvino().Core()
 
 
-def check_device(device: str) -> None:
-    """Raise BadOption for a device that OpenVINO does not see here."""
+def check_device(device: str, flag: str = "--ov-device") -> None:
+    """Raise BadOption, which names the ``flag``, for a device that OpenVINO does not see here."""
     available = core().available_devices
     if device.split(":")[0].split(".")[0] not in (*available, *VIRTUAL_DEVICES):
-        raise BadOption(f"--ov-device {device}: not a device of this machine: give one of {', '.join(available)}")
+        raise BadOption(f"{flag} {device}: not a device of this machine: give one of {', '.join(available)}")
 
 
 def unsupported(precision: Precision, device: str) -> str:
@@ -59,9 +51,13 @@ def read_model(path: Path, shape: Shape) -> Any:
     missing or does not fit.
     """
     if not path.exists():
-        raise BadModel(f"no model at {path}: give 'embedded' or a file ({', '.join(FRONT_ENDS)})")
-    if path.suffix not in FRONT_ENDS or not path.is_file():
-        raise BadModel(f"{path} is no model file that ovbench reads: give one of {', '.join(FRONT_ENDS)}")
+        raise BadModel(
+            f"no model at {path}: give 'embedded', a file ({', '.join(FILE_SUFFIXES)}) or a folder of a model"
+        )
+    if path.is_dir() and not (path / SAVED_MODEL).is_file():
+        raise BadModel(f"{path} holds no {SAVED_MODEL}: give a TensorFlow SavedModel folder, or a model file")
+    if not path.is_dir() and path.suffix not in FILE_SUFFIXES:
+        raise BadModel(f"{path} is no model file that ovbench reads: give one of {', '.join(FILE_SUFFIXES)}")
     if path.suffix == ".xml" and not path.with_suffix(".bin").exists():
         raise BadModel(f"weights of {path} are missing: put {path.with_suffix('.bin').name} beside it")
     try:
@@ -74,6 +70,8 @@ def read_model(path: Path, shape: Shape) -> Any:
             ) from None
         if "doesn't contain the operation" in str(error):
             raise BadModel(f"{path} has an operation unknown to this OpenVINO: {worker.one_line(error)}") from None
+        if "onversion is failed" in str(error) or "o conversion rule" in str(error):
+            raise BadModel(f"{path} has operations that OpenVINO cannot convert: {worker.one_line(error)}") from None
         raise BadModel(f"{path} cannot be read, it is cut off or corrupt: convert or copy it again") from None
     try:
         return worker.read_model(core(), str(path), {name: list(dims) for name, dims in shape.items()}, 0)
@@ -105,39 +103,17 @@ def compile_cell(path: Path, config: Config, shape: Shape, cache_dir: Path | Non
         raise BadModel(f"{config.id} of {path.name} does not compile: {worker.one_line(error)}") from error
 
 
-def image_side(model: Any) -> int | None:
-    """Side of a square 3-channel NCHW float input, if that is the model's only input; None for any other model."""
-    if len(model.inputs) != 1 or model.input(0).get_partial_shape().is_dynamic:
+def output_names(model: Any) -> tuple[str, ...]:
+    """A name for each output: its tensor's, or its number where it has none."""
+    return tuple(
+        str(port.get_any_name()) if port.get_names() else str(index) for index, port in enumerate(model.outputs)
+    )
+
+
+def classes_of(model: Any) -> int | None:
+    """How many classes the model's only output tells apart; None for a model that is no classifier of one picture."""
+    if len(model.outputs) != 1 or model.output(0).get_partial_shape().is_dynamic:
         return None
-    shape = list(model.input(0).get_shape())
-    return shape[2] if len(shape) == 4 and shape[1] == 3 and shape[2] == shape[3] else None
-
-
-def classify(
-    compiled: Any, images: ImageSet, to_input: ToInput, on_image: Callable[[int], None] = lambda _done: None
-) -> NDArray[np.float32]:
-    """Logits of every image, shape (images, classes), in order.
-
-    Images are made ready in a thread of their own, at most AHEAD of inference; requests run asynchronously.
-    """
-    openvino = worker.import_openvino()
-    logits: dict[int, NDArray[np.float32]] = {}
-
-    def keep(request: Any, index: int) -> None:
-        logits[index] = np.array(request.get_output_tensor(0).data, dtype=np.float32).reshape(-1)
-
-    requests = openvino.AsyncInferQueue(compiled)
-    requests.set_callback(keep)
-    with ThreadPoolExecutor(1, thread_name_prefix="ovbench-images") as thread:
-        ahead: deque[Future[NDArray[Any]]] = deque()
-        for index in range(len(images)):
-            while len(ahead) < AHEAD and index + len(ahead) < len(images):
-                ahead.append(thread.submit(_prepare, images, index + len(ahead), to_input))
-            requests.start_async({0: ahead.popleft().result()}, index)
-            on_image(index + 1)
-        requests.wait_all()
-    return np.stack([logits[index] for index in range(len(images))])
-
-
-def _prepare(images: ImageSet, index: int, to_input: ToInput) -> NDArray[Any]:
-    return to_input(images.image(index))
+    first, *rest = [int(size) for size in model.output(0).get_shape()] or [0]
+    sizes = [size for size in rest if size != 1]
+    return sizes[0] if first == 1 and len(sizes) == 1 else None

@@ -62,7 +62,7 @@ def measure(
     sides = ab.resolve(question, cache, progress)
     comparison = Comparison(question.name)
     speeds = [single_thread_speed()]
-    before, begin = machine.read_contention(), time.monotonic()
+    before, begin = machine.read_our_contention(), time.monotonic()
     with progress("Self-check") as advance:
         in_pair_s = 0.0
 
@@ -90,7 +90,7 @@ def measure(
             on_pair=pair_done,
             on_round=round_done,
         )
-    taken = machine.difference(before, machine.read_contention())
+    taken = machine.difference(before, machine.read_our_contention())
     if comparison.failed:
         raise NothingMeasured(f"the self-check cannot end: {comparison.failed}")
     version = comparison.pairs[-1].openings[0].version

@@ -54,7 +54,7 @@ def measure_startup(
             _start(order, config, warm_dirs[config], open_lane, 0)
     for number in range(processes):
         for config in shuffled(list(configs), order.seed, -1, number):
-            cold = cache_root / f"cold-{number}-{config.id}"
+            cold = cache_root / f"cold-{number}-{config.model}-{config.id}"
             cache_dir = {Cache.OFF: None, Cache.COLD: cold, Cache.WARM: warm_dirs[config]}[config.cache]
             on_start(config, _start(order, config, cache_dir, open_lane, number))
 

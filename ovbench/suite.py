@@ -12,32 +12,38 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ovbench import baseline as baselines
 from ovbench import campaign, machine, records, runtime, startup
-from ovbench.agreement import Agreement, measure_agreement
+from ovbench.accuracy import TOLD_DROP, Accuracy, Row
 from ovbench.artifacts import ArtifactCache, default_root
 from ovbench.campaign import Cell, Measurements, Order, Plan
 from ovbench.comparison import pair_fields
-from ovbench.config import Cache, Config, Mode, Precision, expand, startup_cells, uncached_twin, with_partners
-from ovbench.errors import NothingMeasured, NotWritable, OvbenchError
-from ovbench.images.scenes import Scenes
+from ovbench.config import (
+    AUTO,
+    Cache,
+    Config,
+    Hint,
+    Mode,
+    Precision,
+    expand,
+    startup_cells,
+    uncached_twin,
+    with_partners,
+)
+from ovbench.errors import BadOption, NotWritable, OvbenchError
 from ovbench.lanes import Lane
 from ovbench.machine import Isa
-from ovbench.models import source as sources
-from ovbench.models.names import name_of
-from ovbench.options import Settings, write_settings
+from ovbench.models import source as model_source
+from ovbench.models.names import EMBEDDED, names_of
+from ovbench.models.source import Source
+from ovbench.options import BY_NAME, Settings, write_settings
 from ovbench.policy import Policy, Target, Waiver
-from ovbench.precision import Variant
-from ovbench.preprocessing import raw
+from ovbench.precision import QUANTIZED, Variant
 from ovbench.samples import Replicate, Summary, summarize
 from ovbench.startup import Start
 from ovbench.stats import Estimate, ratio_estimate
 from ovbench.verdict import Outcome, Verdict, check_floor, compare
 
-SMOKE_IMAGES = 50
 LANE_START_S = 0.5  # process, numpy, openvino and core of a lane; a first guess that the probe's own time replaces
 MEMORY_SHARE = 0.5  # of what is free, for the contestants of one lane (--ov-max-memory)
 
@@ -90,16 +96,16 @@ class Suite:
     today: datetime.date = field(default_factory=lambda: datetime.datetime.now(datetime.timezone.utc).date())
     cache: ArtifactCache = field(default_factory=lambda: ArtifactCache(default_root()))
     journal: records.Journal = field(init=False)
-    source: sources.Source | None = None
+    sources: dict[str, Source] = field(default_factory=dict)
     order: Order | None = None
     plan: Plan | None = None
     plan_s: float = 0.0
-    unsupported: dict[Precision, str] = field(default_factory=dict)
-    variants: dict[Precision, Variant] = field(default_factory=dict)
+    unsupported: dict[Row, str] = field(default_factory=dict)
+    variants: dict[Row, Variant] = field(default_factory=dict)
     measured: Measurements = field(default_factory=Measurements)
     starts: dict[Config, list[Start]] = field(default_factory=dict)
     start_faults: dict[Config, str] = field(default_factory=dict)
-    agreements: dict[Precision, Agreement] = field(default_factory=dict)
+    accuracy: Accuracy = field(init=False)
     gates: list[Gate] = field(default_factory=list)
     baseline: baselines.Baseline | None = None
     compared: tuple[Cell, ...] = ()
@@ -107,39 +113,46 @@ class Suite:
     versions: Mapping[str, str | None] = field(default_factory=machine.library_versions)
     exit_status: int | None = None
     saved: Path | None = None
-    _logits: dict[Precision, NDArray[np.float32]] = field(default_factory=dict)
+    referenced: tuple[Cell, ...] = ()
+    _fp32: dict[str, Any] = field(default_factory=dict)
     _cleanup: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _cache_root: Path | None = None
 
     def __post_init__(self) -> None:
+        self.accuracy = Accuracy(self.smoke, TOLD_DROP if self.settings.max_drop is None else self.settings.max_drop)
         self.journal = records.Journal(self.results / (records.new_session_id() + records.SUFFIX))
 
     # ------------------------------------------------------------------------------------------------- preparing
 
     def prepare(
-        self, configs: Iterable[Config], precisions: Iterable[Precision], compared: Iterable[Config] = ()
+        self,
+        configs: Iterable[Config],
+        others: Iterable[Config],
+        compared: Iterable[Config] = (),
+        referenced: Iterable[Config] = (),
     ) -> None:
-        """Check everything that can be wrong, get the model and its variants, probe the cells, plan the campaign.
+        """Check everything that can be wrong, get the models and their variants, probe the cells, plan the campaign.
 
-        ``configs`` are the cells to measure (their FP32 partners are added), ``precisions`` those that are needed
-        besides, ``compared`` the cells that are held against the baseline; a stored one needs them measured.
-        Raises BadInput; writes nothing but artifacts to the cache.
+        ``configs`` are the cells to measure (their FP32 partners are added), ``others`` those whose files are needed
+        besides, ``compared`` the cells that are held against the baseline (a stored one needs them measured),
+        ``referenced`` those that benchmark_app measures too. Raises BadInput; writes nothing but artifacts.
         """
-        configs, compared = list(configs), list(compared)
+        configs, compared, referenced = list(configs), list(compared), list(referenced)
         settings = self.settings
         records.check_writable(self.results)
         runtime.check_device(settings.device)
-        with self.progress("Model") as advance:
-            self.source = sources.resolve(
-                settings.model, settings.shape, self.cache, lambda doing, share: advance(share, doing)
-            )
+        check_models(settings)
+        for given, name in names_of(settings.model).items():
+            with self.progress("Model" if len(settings.model) == 1 else f"Model {name}") as advance:
+                self.sources[name] = model_source.resolve(
+                    given, settings, self.cache, lambda doing, share: advance(share, doing), name
+                )
         if compared and not settings.baseline.startswith(baselines.PAIRED):
             configs = list(dict.fromkeys([*configs, *compared]))
-        wanted = in_matrix_order(settings, dict.fromkeys([*with_partners(configs), *compared]))
-        needed = dict.fromkeys([*(config.precision for config in wanted), *precisions])
-        for precision in needed:
-            self._get_variant(precision)
-        cells = tuple(config for config in wanted if config.precision in self.variants)
+        wanted = in_matrix_order(settings, dict.fromkeys([*with_partners([*configs, *referenced]), *compared]))
+        for name, precision in dict.fromkeys((each.model, each.precision) for each in (*wanted, *others)):
+            self._get_variant(name, precision)
+        cells = tuple(config for config in wanted if (config.model, config.precision) in self.variants)
         self.order = self._order(cells)
         if not cells:
             return
@@ -167,6 +180,7 @@ class Suite:
             self.compared = self._representatives(compared)
             if self.baseline.order is not None and self.compared:
                 baselines.check_side(self.baseline, self.compared, self.order, self._cache_root)
+        self.referenced = self._representatives(referenced)
 
     def _representatives(self, configs: Iterable[Config]) -> tuple[Cell, ...]:
         """The measured cells that stand for these, each once."""
@@ -175,23 +189,24 @@ class Suite:
         stand = dict.fromkeys(cell.alias_of or cell.config for cell in known)
         return tuple(cells[config] for config in stand if cells[config].measured)
 
-    def _get_variant(self, precision: Precision) -> None:
-        assert self.source is not None
+    def _get_variant(self, name: str, precision: Precision) -> None:
+        source = self.sources[name]
+        several = f"{name} " if len(self.sources) > 1 else ""
         reason = runtime.unsupported(precision, self.settings.device)
         if not reason:
             try:
-                with self.progress(f"{precision.value} model") as advance:
-                    self.variants[precision] = sources.variant_of(
-                        self.source, precision, self.cache, lambda doing, share: advance(share, doing)
+                with self.progress(f"{several}{precision.value} model") as advance:
+                    self.variants[name, precision] = model_source.variant_of(
+                        source, precision, self.settings, self.cache, lambda doing, share: advance(share, doing)
                     )
             except NotWritable:
                 raise
             except OvbenchError as error:
-                if self.source.embedded or precision is not Precision.INT8:
+                if source.embedded or precision is Precision.FP32:
                     raise
                 reason = str(error)
         if reason:
-            self.unsupported[precision] = reason
+            self.unsupported[name, precision] = reason
 
     def _order(self, cells: tuple[Config, ...]) -> Order:
         settings = self.settings
@@ -199,10 +214,9 @@ class Suite:
         if limit is None:
             free = machine.available_memory_bytes()
             limit = None if free is None else int(free * MEMORY_SHARE)
-        name = name_of(settings.model)
         return Order(
             configs=cells,
-            variants={(name, precision.value): variant for precision, variant in self.variants.items()},
+            variants={(name, precision.value): variant for (name, precision), variant in self.variants.items()},
             shape=settings.shape,
             budget_s=settings.budget,
             warmup_s=settings.warmup,
@@ -220,7 +234,7 @@ class Suite:
         try:
             if self.plan is not None:
                 self._measure_cells(self.plan)
-            runnable = [config for config in starts if config.precision in self.variants]
+            runnable = [config for config in starts if (config.model, config.precision) in self.variants]
             if runnable:
                 self._measure_starts(runnable)
             if self.baseline is not None and self.compared:
@@ -234,7 +248,7 @@ class Suite:
         assert self._cache_root is not None
         targets = {cell.config: Target(cell.config.model, cell.config.id, "time") for cell in self.compared}
         if self.settings.tolerance == Settings().tolerance:
-            named = {config.id: self.policy.tolerance(target) for config, target in targets.items()}
+            named = {config.key: self.policy.tolerance(target) for config, target in targets.items()}
             baseline.tolerances = {name: share for name, share in named.items() if share is not None}
         if baseline.stored is not None:
             baselines.judge_stored(baseline, self.measured, list(targets), self.host)
@@ -371,7 +385,11 @@ class Suite:
 
     def why_not(self, config: Config) -> str:
         """Why a cell is skipped, "" if it is not."""
-        return self.unsupported.get(config.precision, "")
+        return self.unsupported.get((config.model, config.precision), "")
+
+    def source_of(self, config: Config) -> Source:
+        """The model of a cell."""
+        return self.sources[config.model]
 
     def summary(self, config: Config) -> Summary | None:
         """Figures of a cell so far."""
@@ -395,11 +413,12 @@ class Suite:
 
     def speedup_floor(self, config: Config) -> float | None:
         """The floor that a cell's speed-up is held to; None for cells that have none."""
-        if config.precision is not Precision.INT8:
+        if config.precision not in QUANTIZED:
             return None
         if self.settings.min_speedup is not None:
             return self.settings.min_speedup
-        if self.source is None or not self.source.embedded:
+        source = self.sources.get(config.model)
+        if source is None or not source.embedded:
             return OTHER_FLOOR
         return LATENCY_FLOOR if config.mode is Mode.SYNC else THROUGHPUT_FLOOR.get(self.host.isa, OTHER_FLOOR)
 
@@ -427,32 +446,24 @@ class Suite:
         """An ``ov.CompiledModel`` of a cell in this process."""
         return runtime.compile_cell(path, config, self.settings.shape, cache_dir)
 
-    def evaluation(self) -> Scenes | Any | None:
-        """The labelled images that accuracy is measured on; None where none fit."""
-        assert self.source is not None
-        images = self.source.evaluation
-        return replace(images, count=SMOKE_IMAGES) if self.smoke and isinstance(images, Scenes) else images
+    def fp32(self, model: str) -> Any:
+        """The FP32 model that other precisions' answers are compared with, compiled once in this process."""
+        if model not in self._fp32:
+            config = Config(model, self.settings.device, Precision.FP32, Hint.THROUGHPUT, AUTO)
+            self._fp32[model] = self.compile(config, self.variants[model, Precision.FP32].path, None)
+        return self._fp32[model]
 
-    def logits(self, precision: Precision, compiled: Any) -> NDArray[np.float32]:
-        """Outputs of a compiled model on every evaluation image, shape (images, classes); computed once a session."""
-        if precision not in self._logits:
-            images = self.evaluation()
-            if images is None:
-                raise NothingMeasured(f"no evaluation images for {self.settings.model}")
-            with self.progress(f"Accuracy {precision.value}") as advance:
-                self._logits[precision] = runtime.classify(
-                    compiled, images, raw(224).to_input, lambda done: advance(done / len(images), "")
-                )
-        return self._logits[precision]
+    def why_not_judged(self, config: Config) -> str:
+        """Why a precision's accuracy is skipped, "" if it is not: random inputs say too little of a classifier."""
+        source = self.source_of(config)
+        unjudged = source.classes is not None and source.evaluation is None
+        return self.why_not(config) or (source.reason if unjudged else "")
 
-    def agree(self, precision: Precision) -> Agreement:
-        """Judge a precision's logits against FP32's on the evaluation images, and keep the answer for the report."""
-        images = self.evaluation()
-        assert images is not None
-        labels = [images.label(index) for index in range(len(images))]
-        known = None if any(label is None for label in labels) else np.array(labels)
-        self.agreements[precision] = measure_agreement(self._logits[precision], self._logits[Precision.FP32], known)
-        return self.agreements[precision]
+    def answer(self, config: Config, compiled: Any) -> None:
+        """Find a precision's answers for its accuracy; once a session."""
+        name = f"{config.model} {config.precision.value}" if len(self.sources) > 1 else config.precision.value
+        with self.progress(f"Accuracy {name}") as advance:
+            self.accuracy.run(self.source_of(config), config.precision, compiled, lambda share: advance(share, ""))
 
     def fault(self, config: Config) -> str:
         """Why a cell has no figures, "" if it has: it did not run what its name says, or nothing of it was measured."""
@@ -483,9 +494,19 @@ class Suite:
         return ratio_estimate(logs) if logs else None
 
 
+def check_models(settings: Settings) -> None:
+    """Raise BadOption for what can be said of one model only, where there are several."""
+    for option, value in (("shape", settings.shape), ("variant", settings.variant)):
+        if value and len(settings.model) > 1:
+            flag = BY_NAME[option].flag
+            raise BadOption(f"{flag} with {len(settings.model)} models: whose is it? run them one by one")
+    if settings.images and settings.model == (EMBEDDED,):
+        raise BadOption(f"--ov-images {settings.images}: the embedded model knows its own pictures only: name a model")
+
+
 def in_matrix_order(settings: Settings, configs: Iterable[Config]) -> tuple[Config, ...]:
     """The cells as the matrix lays them out, FP32 first where it is only there as a partner; strangers at the end."""
-    axes = settings.matrix(name_of(settings.model))
+    axes = settings.matrix(list(names_of(settings.model).values()))
     if Precision.FP32 not in axes.precisions:
         axes = replace(axes, precisions=(Precision.FP32, *axes.precisions))
     cells = dict.fromkeys((*expand(axes), *startup_cells(axes)))

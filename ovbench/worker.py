@@ -42,7 +42,8 @@ def import_openvino() -> Any:
 def read_model(core: Any, path: str, shape: dict[str, list[int]] | None, batch: int) -> Any:
     """Read a model and give it a static shape.
 
-    ``shape`` maps input names to dimensions ("" stands for the only input); ``batch`` > 0 replaces dimension 0.
+    ``shape`` maps input names to dimensions ("" stands for the only input); ``batch`` > 0 replaces dimension 0. Where
+    nothing but dimension 0 is dynamic it becomes 1.
     ``read_model`` + ``compile_model`` rather than ``compile_model(path)``: the latter's cache misses a changed .bin.
     """
     model = core.read_model(path)
@@ -57,11 +58,21 @@ def read_model(core: Any, path: str, shape: dict[str, list[int]] | None, batch: 
         model.reshape({(names[name] if name else model.input(0)): dims for name, dims in shape.items()})
     if batch:
         model.reshape({port: [batch, *list(port.get_partial_shape())[1:]] for port in model.inputs})
+    free = [port for port in model.inputs if _only_batch_is_dynamic(port)]
+    if free:
+        model.reshape({port: [1, *list(port.get_partial_shape())[1:]] for port in free})
     dynamic = [port for port in model.inputs if port.get_partial_shape().is_dynamic]
     if dynamic:
         port = dynamic[0]
         raise Refusal(f"input {_input_name(port)!r} of {path} is dynamic, {port.get_partial_shape()}: give --ov-shape")
     return model
+
+
+def _only_batch_is_dynamic(port: Any) -> bool:
+    shape = port.get_partial_shape()
+    if shape.rank.is_dynamic or len(shape) < 2 or not shape[0].is_dynamic:
+        return False
+    return not any(dimension.is_dynamic for dimension in list(shape)[1:])
 
 
 def _input_name(port: Any) -> str:

@@ -47,8 +47,8 @@ WOBBLE = (0.99, 1.01, 1.0, 0.995, 1.005, 1.0, 0.99, 1.01)  # of side B by lane, 
 
 
 def contest(config: Config) -> Contest:
-    order = {"do": "open", "key": config.id}
-    return Contest(config.id, config.mode, (order, order))
+    order = {"do": "open", "key": config.key}
+    return Contest(config.key, config.mode, (order, order))
 
 
 def cost_of(ratios: Mapping[str, float]) -> Cost:
@@ -75,7 +75,7 @@ def run(sides: FakeSides, *configs: Config, budget_s: float = 60.0) -> list[Comp
 
 
 def test_a_slower_cell_is_found_and_the_others_stay() -> None:
-    found = run(FakeSides(cost_of({FP32.id: 1.0, INT8.id: 1.2})), FP32, INT8)
+    found = run(FakeSides(cost_of({FP32.key: 1.0, INT8.key: 1.2})), FP32, INT8)
     fp32, int8 = judge_pairs(found, [FP32, INT8], TOLERANCE)
     assert (fp32.verdict, int8.verdict) == (Verdict.SAME, Verdict.SLOWER)
     assert fp32.holds
@@ -85,14 +85,14 @@ def test_a_slower_cell_is_found_and_the_others_stay() -> None:
 
 
 def test_a_cell_that_is_the_same_or_faster_is_measured_no_more() -> None:
-    sides = FakeSides(cost_of({FP32.id: 1.0, INT8.id: 0.5}))
+    sides = FakeSides(cost_of({FP32.key: 1.0, INT8.key: 0.5}))
     found = run(sides, FP32, INT8)
     assert len(found[0].pairs) == MIN_PAIRS
     assert [each.verdict for each in judge_pairs(found, [FP32, INT8], TOLERANCE)] == [Verdict.SAME, Verdict.FASTER]
 
 
 def test_no_cell_ends_early_for_being_slower() -> None:
-    sides = FakeSides(cost_of({INT8.id: 2.0}))
+    sides = FakeSides(cost_of({INT8.key: 2.0}))
     begin = sides.now
     found = run(sides, INT8, budget_s=40.0)
     assert len(found[0].pairs) > MIN_PAIRS
@@ -100,14 +100,14 @@ def test_no_cell_ends_early_for_being_slower() -> None:
 
 
 def test_five_pairs_are_taken_whatever_the_budget() -> None:
-    assert len(run(FakeSides(cost_of({INT8.id: 1.2})), INT8, budget_s=0.1)[0].pairs) == MIN_PAIRS
+    assert len(run(FakeSides(cost_of({INT8.key: 1.2})), INT8, budget_s=0.1)[0].pairs) == MIN_PAIRS
 
 
 def test_lanes_that_die_of_one_cell_fail_that_cell_alone() -> None:
     def trouble(side: str, _lane: int, order: Mapping[str, Any]) -> Exception | None:
-        return LaneDied("gone") if side == "A" and order.get("key") == INT8.id and order["do"] == "block" else None
+        return LaneDied("gone") if side == "A" and order.get("key") == INT8.key and order["do"] == "block" else None
 
-    found = run(FakeSides(cost_of({FP32.id: 1.0, INT8.id: 1.0}), trouble), FP32, INT8)
+    found = run(FakeSides(cost_of({FP32.key: 1.0, INT8.key: 1.0}), trouble), FP32, INT8)
     fp32, int8 = judge_pairs(found, [FP32, INT8], TOLERANCE)
     assert fp32.verdict is Verdict.SAME
     assert not fp32.failed
@@ -119,7 +119,7 @@ def test_lanes_that_die_of_one_cell_fail_that_cell_alone() -> None:
 
 def test_a_busy_machine_gives_no_verdict() -> None:
     taken = replace(machine.read_contention(), steal_s=0.0)
-    sides = FakeSides(cost_of({INT8.id: 2.0}), contention=lambda reading: replace(taken, steal_s=9.0 * reading))
+    sides = FakeSides(cost_of({INT8.key: 2.0}), contention=lambda reading: replace(taken, steal_s=9.0 * reading))
     (judged,) = judge_pairs(run(sides, INT8, budget_s=1.0), [INT8], TOLERANCE)
     assert judged.verdict is Verdict.UNSURE
     assert "the machine was busy" in judged.reason

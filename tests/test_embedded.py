@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from ovbench import worker
+from ovbench.answers import answer
+from ovbench.images import scenes
 from ovbench.images.scenes import Scenes
 from ovbench.images.sets import Subset
 from ovbench.models import embedded
-from ovbench.runtime import classify, core
+from ovbench.runtime import core
 
 CLASSES, SAMPLES = 20, 2
 MOBILENET_V2_MACS = 300_774_272  # torchvision's mobilenet_v2 at 224x224, 1000 classes
@@ -62,7 +64,7 @@ def test_its_input_and_output_have_names_and_static_shapes(built: Built) -> None
 def test_it_names_images_it_has_not_seen(built: Built) -> None:
     unseen = Scenes(Subset.EVALUATION, 4 * CLASSES, CLASSES)
     compiled = worker.compile_model(core(), built.model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    logits = classify(compiled, unseen, embedded.INPUT.to_input)
+    logits = answer(compiled, unseen, embedded.INPUT.to_input).logits
     labels = np.array([unseen.label(i) for i in range(len(unseen))])
     assert np.isfinite(logits).all()
     assert (logits.argmax(axis=1) == labels).mean() > 0.8  # chance is 0.05
@@ -98,7 +100,7 @@ def test_progress_only_rises_from_nothing_to_all(built: Built) -> None:
 
 def test_the_cache_key_tells_sizes_and_versions_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {embedded.content_key(), embedded.content_key(classes=20), embedded.content_key(samples=3)}
-    monkeypatch.setattr(images, "GENERATOR_VERSION", images.GENERATOR_VERSION + 1)
+    monkeypatch.setattr(scenes, "GENERATOR_VERSION", scenes.GENERATOR_VERSION + 1)
     keys.add(embedded.content_key())
     monkeypatch.setattr(embedded, "GENERATOR_VERSION", embedded.GENERATOR_VERSION + 1)
     keys.add(embedded.content_key())

@@ -356,6 +356,15 @@ def test_odd_stat_is_unknown(tmp_path: Path, stat: str) -> None:
     assert read_contention(grow(tmp_path, {"proc/stat": stat})).steal_s is None
 
 
+def test_cores_that_are_not_ours_do_not_count(tmp_path: Path) -> None:
+    lines = ["cpu 900 0 0 0 0 0 0 90", "cpu0 100 0 0 0 0 0 0 10", "cpu1 500 0 0 0 0 0 0 50", "cpu2 300 0 0 0 0 0 0 30"]
+    root = grow(tmp_path, {"proc/stat": "\n".join(lines) + "\n"})
+    ours = read_contention(root, {0, 2})
+    assert (ours.busy_s, ours.steal_s) == (4.0, 0.4)
+    assert read_contention(root).busy_s == 9.0
+    assert read_contention(root, {0, 7}).busy_s is None  # a core that the system does not list
+
+
 counters = st.one_of(st.none(), st.integers(min_value=0, max_value=2**63))
 contentions = st.builds(
     Contention,

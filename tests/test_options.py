@@ -12,7 +12,20 @@ from hypothesis import strategies as st
 
 from ovbench.config import AUTO, Cache, Hint, Precision, expand
 from ovbench.errors import BadOption
-from ovbench.options import BY_NAME, MAX_DIMENSION, MAX_SECONDS, OPTIONS, Settings, read_settings, write_settings
+from ovbench.options import (
+    BY_NAME,
+    MAX_DIMENSION,
+    MAX_SECONDS,
+    OPTIONS,
+    Channels,
+    IgnoredScope,
+    Place,
+    Preset,
+    Resize,
+    Settings,
+    read_settings,
+    write_settings,
+)
 
 
 def some(values: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
@@ -27,9 +40,27 @@ dimensions = st.lists(st.integers(1, MAX_DIMENSION), min_size=1, max_size=5).map
 seconds = st.floats(0, MAX_SECONDS)
 whole = st.integers(0, 10**9)
 share = st.floats(0, 1)
+triples = st.tuples(*[st.floats(-1e6, 1e6)] * 3)
 settings_of_any_kind = st.builds(
     Settings,
-    model=plain_text,
+    model=some(plain_text),
+    models_dir=plain_text | st.just(""),
+    variant=st.dictionaries(st.sampled_from(Precision), plain_text, max_size=3),
+    images=plain_text | st.just(""),
+    calib_size=st.integers(1, 10**6),
+    eval_size=st.none() | st.integers(1, 10**6),
+    mean=st.none() | triples,
+    scale=st.none() | triples.filter(all),
+    channels=st.none() | st.sampled_from(Channels),
+    resize=st.none() | st.sampled_from(Resize),
+    preprocess=st.sampled_from(Place),
+    preset=st.sampled_from(Preset),
+    fast_bias_correction=st.booleans(),
+    ignored=st.builds(IgnoredScope, *(st.lists(plain_text, max_size=2).map(tuple) for _ in range(3))),
+    max_drop=st.none() | share,
+    profile=st.booleans(),
+    reference=st.booleans(),
+    reference_rounds=st.integers(2, 100),
     device=plain_text,
     precision=some(st.sampled_from(Precision)),
     hint=some(st.sampled_from(Hint)),
@@ -102,7 +133,7 @@ def test_flag_key_and_help_follow_from_the_name(option: Any) -> None:
         ("streams", "0", "at least 1"),
         ("streams", "2,,4", "commas between"),
         ("streams", "1.5", "AUTO or a number"),
-        ("precision", "FP64", "not one of FP32, BF16, INT8"),
+        ("precision", "FP64", "not one of FP32, BF16, FP16, W8, INT8, INT8-BF16"),
         ("precision", "", "commas between"),
         ("hint", "FAST", "not one of LATENCY, THROUGHPUT"),
         ("cache", "cold", "not one of off, warm"),
@@ -133,7 +164,21 @@ def test_flag_key_and_help_follow_from_the_name(option: Any) -> None:
         ("min_top5_overlap", "x", "0.95"),
         ("min_cache_gain", "inf", "1.5"),
         ("plan", "perhaps", "true or false"),
-        ("model", "", "give a value"),
+        ("model", "", "give 'embedded', a file"),
+        ("variant", "INT9=x.xml", "INT8=model-int8.xml"),
+        ("variant", "INT8=", "INT8=model-int8.xml"),
+        ("variant", "INT8=a.xml\nint8=b.xml", "given twice"),
+        ("calib_size", "0", "at least 1"),
+        ("eval_size", "-2", "at least 1"),
+        ("mean", "1,2", "one number, or three"),
+        ("mean", "red", "one number, or three"),
+        ("scale", "1,0,1", "divided by 0"),
+        ("channels", "CMYK", "BGR, RGB"),
+        ("resize", "shrink", "crop"),
+        ("preprocess", "inside", "outside, model"),
+        ("ignored", "Convolution", "type:GroupConvolution"),
+        ("max_drop", "5", "0.01 for one point"),
+        ("reference_rounds", "1", "at least 2"),
         ("device", "  ", "give a value"),
     ],
 )
@@ -142,7 +187,7 @@ def test_a_bad_value_names_flag_value_and_remedy_in_one_line(name: str, text: st
         read_settings({name: text})
     said = str(caught.value)
     assert said.startswith(f"{BY_NAME[name].flag} ")
-    assert (text if text.strip() else repr(text)) in said
+    assert (text if text.strip() and text.isprintable() else repr(text)) in said
     assert remedy in said
     assert "\n" not in said
 
@@ -184,7 +229,7 @@ def test_none_stands_for_not_given() -> None:
 
 def test_settings_lay_out_the_matrix_they_name() -> None:
     settings = read_settings({"precision": "INT8", "hint": "LATENCY", "cache": "off", "threads": "1,2", "batch": "8"})
-    ids = [config.id for config in expand(settings.matrix("net")) if config.inputs.value == "preset"]
+    ids = [config.id for config in expand(settings.matrix(["net"])) if config.inputs.value == "preset"]
     assert ids == ["INT8-LATENCY-1-off-threads=1-batch=8", "INT8-LATENCY-1-off-threads=2-batch=8"]
 
 

@@ -36,7 +36,7 @@ def silent(_title: str):
 
 def measured(tmp_path: Path, *configs: Config, lanes: int = 6) -> Suite:
     """A suite whose cells were measured: one block of 100 inferences in each lane."""
-    suite = Suite(Settings(model="tiny.xml"), tmp_path, silent)
+    suite = Suite(Settings(model=("tiny.xml",)), tmp_path, silent)
     effective = {"mac_shares": {"bf16": 0.955, "f32": 0.045}, "streams": 128, "threads": 256, "requests": 512}
     suite.measured = Measurements({config: Cell(config, effective=effective) for config in configs}, lanes=lanes)
     for config in configs:
@@ -128,7 +128,7 @@ def test_cell_names_leave_defaults_out_and_differ() -> None:
 
 @given(st.permutations(every_config()[:12]))
 def test_cells_are_laid_out_like_the_matrix_however_they_come(configs: list[Config]) -> None:
-    settings = Settings(model="tiny.xml", hint=tuple(Hint), streams=("AUTO", 128))
+    settings = Settings(model=("tiny.xml",), hint=tuple(Hint), streams=("AUTO", 128))
     ordered = in_matrix_order(settings, configs)
     assert list(ordered) == every_config()[:12]
 

@@ -34,7 +34,7 @@ def started(
 def folders(machine: FakeMachine, config: Config) -> list[str]:
     """CACHE_DIR of every start of a cell, in order."""
     orders = [lane.orders[0] for lane in machine.lanes]
-    return [order["properties"]["CACHE_DIR"] for order in orders if order["key"] == config.id]
+    return [order["properties"]["CACHE_DIR"] for order in orders if order["key"] == config.key]
 
 
 def test_every_cell_is_started_as_often_each_time_in_a_process_of_its_own() -> None:
@@ -71,7 +71,7 @@ def test_warm_starts_have_one_folder_a_cell_that_an_untold_process_has_filled() 
     assert len(set(folders(machine, WARM))) == 1
     assert set(folders(machine, WARM)).isdisjoint(folders(machine, CELLS[5]))
     assert all(start.loaded_from_cache for config, start in told if config.cache is Cache.WARM)  # type: ignore[union-attr]
-    assert [lane.orders[0]["key"] for lane in machine.lanes[:2]] == [WARM.id, CELLS[5].id]
+    assert [lane.orders[0]["key"] for lane in machine.lanes[:2]] == [WARM.key, CELLS[5].key]
 
 
 def test_uncached_starts_have_no_folder() -> None:
@@ -83,7 +83,7 @@ def test_uncached_starts_have_no_folder() -> None:
 @pytest.mark.parametrize("error", [LaneDied, LaneHung, ContestantRefused])
 def test_a_start_that_fails_is_told_in_a_line_and_the_others_go_on(error: type[Exception]) -> None:
     def trouble(lane: int, order: Mapping[str, Any]) -> BaseException | None:
-        return error("gone") if order["key"] == COLD.id else None
+        return error("gone") if order["key"] == COLD.key else None
 
     machine = FakeMachine(trouble=trouble)
     told = started(machine)

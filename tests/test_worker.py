@@ -210,17 +210,23 @@ def test_a_closed_contestant_is_gone(answering: Worker, tiny_model_path: Path) -
 
 
 def test_a_dynamic_input_is_refused_with_the_option_that_helps(answering: Worker, tmp_path: Path) -> None:
-    image = parameter([-1, 3, 8, 8])
+    image = parameter([-1, 3, -1, 8])
     path = save(tmp_path / "dynamic.xml", [op.relu(image)], [image])
-    with pytest.raises(Refusal, match=r"input 'image' of .*dynamic\.xml is dynamic, \[\?,3,8,8\]: give --ov-shape"):
+    with pytest.raises(Refusal, match=r"input 'image' of .*dynamic\.xml is dynamic, \[\?,3,\?,8\]: give --ov-shape"):
         answering.answer(order_for(path))
     assert answering.answer(order_for(path, shape={"": [2, 3, 8, 8]}))["signature"][0][1] == [2, 3, 8, 8]
     assert answering.answer(order_for(path, shape={"image": [4, 3, 8, 8]}))["signature"][0][1] == [4, 3, 8, 8]
+
+
+def test_a_dynamic_batch_alone_is_one_unless_said_otherwise(answering: Worker, tmp_path: Path) -> None:
+    image = parameter([-1, 3, 8, 8])
+    path = save(tmp_path / "dynamic.xml", [op.relu(image)], [image])
+    assert answering.answer(order_for(path))["signature"][0][1] == [1, 3, 8, 8]
     assert answering.answer(order_for(path, batch=5))["signature"][0][1] == [5, 3, 8, 8]
 
 
 def test_a_nameless_dynamic_input_is_refused_in_a_line_too(answering: Worker) -> None:
-    nameless = op.parameter([-1, 3], F32)
+    nameless = op.parameter([3, -1], F32)
     core = SimpleNamespace(read_model=lambda _path: openvino.Model([op.relu(nameless)], [nameless]))
     with pytest.raises(Refusal, match="is dynamic"):
         read_model(core, "nameless.xml", None, 0)

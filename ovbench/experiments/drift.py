@@ -22,6 +22,7 @@ from ovbench.config import Mode, Precision
 from ovbench.lanes import Lane, LaneSpec
 from ovbench.models import source as sources
 from ovbench.models.names import EMBEDDED
+from ovbench.options import Settings
 from ovbench.report.progress import progress_bar
 from ovbench.rounds import shuffled
 from ovbench.samples import parse_block
@@ -107,8 +108,8 @@ def _block(duration_s: float) -> dict[str, Any]:
 
 def _open(condition: Condition, advance: Any) -> Lane:
     cache = ArtifactCache(default_root())
-    source = sources.resolve(EMBEDDED, {}, cache, lambda doing, _share: advance(0.0, doing))
-    path = sources.variant_of(source, condition.precision, cache, lambda doing, _share: advance(0.0, doing)).path
+    source = sources.resolve(EMBEDDED, Settings(), cache, lambda doing, _share: advance(0.0, doing))
+    path = sources.variant_of(source, condition.precision, Settings(), cache, lambda doing, _share: advance(0.0, doing)).path
     lane = Lane(LaneSpec(environment=condition.environment, affinity=condition.affinity))
     properties = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", **dict(condition.properties)}
     lane.ask({"do": "open", "key": "model", "model": str(path), "device": "CPU", "properties": properties,

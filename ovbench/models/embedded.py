@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ovbench.answers import answer
 from ovbench.images import scenes
 from ovbench.images.scenes import Scenes
 from ovbench.images.sets import Subset
 from ovbench.preprocessing import raw
-from ovbench.runtime import classify, core
+from ovbench.runtime import core
 from ovbench.worker import compile_model, import_openvino
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ def _extract_features(backbone: ov.Model, classes: int, samples: int, on_progres
     config = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
     compiled = compile_model(core(), backbone, "CPU", config)
     pictures = Scenes(Subset.TRAINING, classes * samples, classes, INPUT_SIZE)
-    features = classify(compiled, pictures, INPUT.to_input, lambda done: on_progress(done / len(pictures)))
+    features = answer(compiled, pictures, INPUT.to_input, lambda done: on_progress(done / len(pictures))).logits
     by_class = np.argsort([pictures.label(i) for i in range(len(pictures))], kind="stable")
     return features[by_class].reshape(classes, samples, _FEATURES)
 

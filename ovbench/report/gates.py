@@ -33,6 +33,15 @@ def failure_text(suite: Suite, gate: Gate, command: str) -> str:
     return "\n".join(lines)
 
 
+def drop_failure_text(suite: Suite, config: Config, command: str) -> str:
+    """The failure message of a precision whose top-1 accuracy drops by more than was allowed."""
+    agreement = suite.accuracy.agreements[config.model, config.precision]
+    return (
+        f"{config.precision.value}: top-1 accuracy drops by {percent(agreement.label_top1_drop)}, "
+        f"--ov-max-drop allows {100 * suite.accuracy.max_drop:g} %: FAILED\n  reproduce: {command}"
+    )
+
+
 def ran_as(suite: Suite, config: Config) -> str:
     """Effective config of a cell: ``i8 100%, 2 streams, 2 threads, 2 requests``; a dash where none was measured."""
     cell = suite.measured.cells.get(config)

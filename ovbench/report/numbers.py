@@ -42,3 +42,8 @@ def percent(estimate: Estimate | None) -> str:
 def mebibytes(value: float | None) -> str:
     """``123`` MiB."""
     return DASH if value is None else f"{value / 2**20:.0f}"
+
+
+def megabytes(size_bytes: int | None) -> str:
+    """``13.9`` MB, of a million bytes."""
+    return DASH if size_bytes is None else f"{size_bytes / 1e6:.1f}"

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.table import Table
 
-from ovbench.agreement import Agreement
 from ovbench.baseline import planned_s
 from ovbench.campaign import Cell
-from ovbench.config import Config, Hint, Inputs, Precision
+from ovbench.config import Config, Hint, Inputs
+from ovbench.report.accuracy import accuracy_lines, accuracy_table, outputs_lines, outputs_table
 from ovbench.report.baseline import against, baseline_notes, baseline_table
 from ovbench.report.gates import gate_text
-from ovbench.report.numbers import DASH, mebibytes, milliseconds, percent, ratio, significant
+from ovbench.report.numbers import DASH, mebibytes, megabytes, milliseconds, ratio, significant
 from ovbench.report.page import open_page
 from ovbench.startup import PROCESSES
 from ovbench.stats import MIN_REPLICATES
@@ -33,13 +33,16 @@ def summary_text(suite: Suite, unmatched: Sequence[str], coloured: bool) -> str:
         console.print("Smoke run (--benchmark-disable): every bench ran once; nothing was measured, judged or stored.")
         return stream.getvalue()
     cells = [cell for cell in suite.measured.cells.values() if cell.measured and suite.measured.samples(cell.config)]
+    for model in dict.fromkeys(cell.config.model for cell in cells):
+        console.print(_cells_table(suite, model, [cell for cell in cells if cell.config.model == model]))
     if cells:
-        console.print(_cells_table(suite, cells))
         console.print(_legend(suite), highlight=False, markup=False)
-    if any(suite.starts.values()):
-        console.print(_starts_table(suite))
-    if suite.agreements:
-        console.print(_agreements_table(suite))
+    for model in dict.fromkeys(
+        config.model for config, starts in suite.starts.items() if starts and config.model == model
+    ):
+        console.print(_starts_table(suite, model))
+    for part in _accuracy(suite):
+        console.print(part, highlight=False, markup=False)
     if suite.baseline is not None and suite.baseline.judged:
         console.print(f"Against the baseline: {against(suite.baseline)}", highlight=False, markup=False, soft_wrap=True)
         console.print(baseline_table(suite.baseline))
@@ -56,12 +59,11 @@ def _table(title: str) -> Table:
     return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
 
 
-def _cells_table(suite: Suite, cells: Sequence[Cell]) -> Table:
-    name = suite.source.name if suite.source else suite.settings.model
-    table = _table(f"{name} on {suite.host.cpu_brand}, {suite.host.isa.value}, {suite.host.cores} cores")
+def _cells_table(suite: Suite, model: str, cells: Sequence[Cell]) -> Table:
+    table = _table(f"{model} on {suite.host.cpu_brand}, {suite.host.isa.value}, {suite.host.cores} cores")
     for heading in ("cell", "ran as"):
         table.add_column(heading, overflow="fold")
-    for heading in ("p50 ms", "p95", "p99", "FPS"):
+    for heading in ("MB", "p50 ms", "p95", "p99", "FPS"):
         table.add_column(heading, justify="right", no_wrap=True)
     for heading in ("over FP32 [95 %]", "top-1", "verdict"):
         table.add_column(heading, no_wrap=True)
@@ -75,10 +77,12 @@ def _cell_row(suite: Suite, cell: Cell) -> tuple[str, ...]:
     summary = suite.summary(config)
     assert summary is not None
     verdict = suite.verdict(config)
-    agreement = suite.agreements.get(config.precision)
+    agreement = suite.accuracy.agreements.get((config.model, config.precision))
+    variant = suite.variants.get((config.model, config.precision))
     return (
         cell_name(config),
         _ran_as(cell),
+        DASH if variant is None else megabytes(variant.size_bytes),
         milliseconds(summary.p50_ns),
         milliseconds(summary.p95_ns),
         milliseconds(summary.p99_ns),
@@ -133,8 +137,9 @@ def _legend(suite: Suite) -> str:
     return text
 
 
-def _starts_table(suite: Suite) -> Table:
-    table = _table("Start-up in fresh processes, medians")
+def _starts_table(suite: Suite, model: str) -> Table:
+    of_model = f" of {model}" if len(suite.settings.model) > 1 else ""
+    table = _table(f"Start-up{of_model} in fresh processes, medians")
     table.add_column("cell", no_wrap=True)
     for heading in ("import ms", "read", "compile", "first", "total", "peak MiB"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -155,25 +160,19 @@ def _middle(values: Sequence[int]) -> float | None:
     return sorted(values)[len(values) // 2] if values else None
 
 
-def _agreements_table(suite: Suite) -> Table:
-    images = next(iter(suite.agreements.values())).images
-    table = _table(f"Accuracy on {images} images [95 %]")
-    headings = ("precision", "top-1 as FP32", "top-5 overlap", "FP32's 1st in top-5", "right in top-1")
-    for heading in headings:
-        table.add_column(heading, no_wrap=True)
-    for precision, agreement in sorted(suite.agreements.items(), key=lambda item: list(Precision).index(item[0])):
-        table.add_row(*_agreement_row(precision, agreement))
-    return table
-
-
-def _agreement_row(precision: Precision, agreement: Agreement) -> tuple[str, ...]:
-    reference = precision is Precision.FP32
-    shown = (agreement.top1, agreement.top5_overlap, agreement.reference_top1_in_top5)
-    return (
-        precision.value,
-        *("(reference)" if reference else percent(each) for each in shown),
-        percent(agreement.label_top1),
-    )
+def _accuracy(suite: Suite) -> Iterator[Table | str]:
+    """Tables and lines of every model whose answers were judged."""
+    accuracy = suite.accuracy
+    for name, source in suite.sources.items():
+        agreements = {precision: each for (model, precision), each in accuracy.agreements.items() if model == name}
+        images = accuracy.images(source)
+        if agreements and images is not None:
+            yield accuracy_table(name, agreements, accuracy.max_drop)
+            yield from accuracy_lines(agreements, accuracy.max_drop, images.image_name, source.labels)
+        differences = {precision: each for (model, precision), each in accuracy.differences.items() if model == name}
+        if differences:
+            yield outputs_table(name, differences)
+            yield from outputs_lines(differences)
 
 
 def _notes(suite: Suite, unmatched: Sequence[str]) -> list[str]:
@@ -185,11 +184,11 @@ def _notes(suite: Suite, unmatched: Sequence[str]) -> list[str]:
         lines += ["  " + text for text in _open_gates(suite)]
     lines += [f"waiver of {each.pattern} expired on {each.until}: {each.reason}"
               for each in suite.policy.expired(suite.today)]  # fmt: skip
-    for precision, reason in suite.unsupported.items():
-        lines.append(f"{precision.value}: SKIPPED, {reason}")
+    lines += _skipped(suite)
+    lines += [note for source in suite.sources.values() for note in source.notes]
     warnings = dict.fromkeys(cell.proof.warning for cell in suite.measured.cells.values() if cell.proof.warning)
     lines += [f"warning: {warning}" for warning in warnings]
-    lines += [f"{cell.config.id}: {cell.fault}" for cell in suite.measured.cells.values() if cell.fault]
+    lines += [f"{cell.config.key}: {cell.fault}" for cell in suite.measured.cells.values() if cell.fault]
     lines += suite.measured.notes
     if suite.measured.rejected:
         share = f"{len(suite.measured.rejected)} of {suite.measured.rounds} rounds"
@@ -204,6 +203,12 @@ def _notes(suite: Suite, unmatched: Sequence[str]) -> list[str]:
                      f"run {suite.order.quota_threads}.")  # fmt: skip
     lines += [f"no partner to compare with, {rows}" for rows in unmatched]
     return lines
+
+
+def _skipped(suite: Suite) -> list[str]:
+    several = len(suite.settings.model) > 1
+    return [f"{f'{name} ' if several else ''}{precision.value}: SKIPPED, {reason}"
+            for (name, precision), reason in suite.unsupported.items()]  # fmt: skip
 
 
 def _open_gates(suite: Suite) -> list[str]:
@@ -238,13 +243,18 @@ def plan_text(suite: Suite, starts: Sequence[Config], accuracy: bool) -> str:
         table.add_column(heading, overflow="fold")
     for cell in suite.measured.cells.values():
         own = "as " + cell_name(cell.alias_of) if cell.alias_of else f"no: {cell.fault}" if cell.fault else "yes"
-        table.add_row(cell.config.id, _ran_as(cell) if cell.effective else DASH, own)
+        table.add_row(
+            cell.config.key if len(suite.settings.model) > 1 else cell.config.id,
+            _ran_as(cell) if cell.effective else DASH,
+            own,
+        )
     console.print(table)
     plan = suite.plan
     campaign_s = 0.0 if plan is None else suite.plan_s + plan.total_s
-    starts_s = sum(config.precision in suite.variants for config in starts) * PROCESSES * START_SECONDS
-    evaluated = suite.evaluation()
-    images = len(evaluated) * len(suite.variants) if accuracy and evaluated is not None else 0
+    runnable = sum((config.model, config.precision) in suite.variants for config in starts)
+    starts_s = runnable * PROCESSES * START_SECONDS
+    pictures = {name: suite.accuracy.images(source) for name, source in suite.sources.items()}
+    images = sum(len(pictures[name] or ()) for name, _precision in suite.variants) if accuracy else 0
     accuracy_s = images / ACCURACY_IMAGES_A_SECOND
     baseline_s = planned_s(suite.compared, suite.settings.budget) if suite.baseline and suite.baseline.order else 0.0
     if plan is not None:
@@ -259,6 +269,6 @@ def plan_text(suite: Suite, starts: Sequence[Config], accuracy: bool) -> str:
         + f"together {campaign_s + starts_s + accuracy_s + baseline_s:.0f} s",
         highlight=False,
     )
-    for precision, reason in suite.unsupported.items():
-        console.print(f"{precision.value}: SKIPPED, {reason}", highlight=False)
+    for line in _skipped(suite):
+        console.print(line, highlight=False)
     return stream.getvalue()
