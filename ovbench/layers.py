@@ -27,6 +27,8 @@ from ovbench.worker import kernel_precision
 LANES = MIN_REPLICATES  # an interval over fewer is not given
 LANE_S = 1.5  # of turns in one lane: with three precisions about 100 inferences of FP32 MobileNetV2 on two AVX2 cores
 TURN_S = 0.1  # long beside the one cache-cold inference that begins it, which the counters cannot leave out
+# Less is not worth a look. A model beside itself, 16 profiles of MobileNetV2's 57 layers on a quiet and on a crowded
+# machine: its layers came out 2 to 30 % apart, and one of all was named slower.
 LAYER_BAND = 0.05
 RESOLUTION_US = 1.0  # the CPU plugin tells the mean of a node since compilation in whole microseconds, rounded down
 COSTLIEST = 10
@@ -166,6 +168,11 @@ class LayerComparison:
         return tuple(sorted(slower, key=lambda pair: pair.other_us - pair.reference_us, reverse=True))
 
     @property
+    def longer(self) -> tuple[LayerPair, ...]:
+        """Layers that took longer, which is not proven."""
+        return tuple(pair for pair in self.pairs if pair.ratio and pair.ratio.value > 1 and not pair.slower)
+
+    @property
     def only_reference(self) -> tuple[LayerPair, ...]:
         """Nodes that take time in the reference's graph alone, the costliest first."""
         lone = [pair for pair in self.pairs if not pair.other and pair.reference_us]
@@ -209,14 +216,20 @@ def profile_layers(
 
     In a lane all precisions of a model take turns in shuffled order, so that their ratios are of one time and place.
     ``on_lane`` gets the share that is done as each lane ends. A cell that OpenVINO refuses, or of which a lane dies,
-    has a fault, and the others go on without it.
+    has a fault, and the others go on without it; so has one of another device than CPU, whose counters mean what they
+    like (a GPU's are the last inference's).
     """
     groups: dict[str, list[Config]] = {}
+    profiles: dict[Config, LayerProfile] = {}
     for config in layer_cells(order.configs):
-        groups.setdefault(config.model, []).append(config)
+        if config.device == "CPU":
+            groups.setdefault(config.model, []).append(config)
+        else:
+            profiles[config] = LayerProfile(
+                config, fault=f"only a CPU's layers are counted, not those of {config.device}"
+            )
     lanes = 1 if order.smoke else LANES
     done = itertools.count(1)
-    profiles: dict[Config, LayerProfile] = {}
     for group in groups.values():
         profiles |= _profile_model(
             group,

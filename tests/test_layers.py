@@ -238,6 +238,13 @@ def test_a_cell_that_fails_has_a_fault_and_the_others_go_on(error: BaseException
     assert all(lane.closed for lane in lanes.opened)
 
 
+def test_layers_of_another_device_are_not_counted() -> None:
+    lanes = FakeLanes(TWO)
+    auto = replace(FP32, device="AUTO")
+    assert lanes.profile(auto)[auto].fault == "only a CPU's layers are counted, not those of AUTO"
+    assert lanes.opened == []
+
+
 def test_where_no_lane_can_be_had_every_cell_says_so() -> None:
     def no_lane() -> FakeLane:
         raise LaneDied("no Python")

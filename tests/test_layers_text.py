@@ -104,6 +104,11 @@ def test_names_are_text_and_no_markup() -> None:
     assert "[bold]x[/]" in told(profile(FP32, layer("[bold]x[/]", 5)))
 
 
+def test_layers_that_took_longer_without_proof_are_counted() -> None:
+    other = profile(INT8, layer("conv", 1010, **I8), layer(LONG, 501, **I8), layer("head", 80, **I8))
+    assert "2 took longer in INT8 by less than can be proven." in told(REFERENCE, other)
+
+
 def test_a_promise_of_float_kernels_says_nothing_of_layers_that_stayed_float() -> None:
     bf16, fp16 = Config(precision=Precision.BF16), Config(precision=Precision.FP16)
     half = {"kernel": "jit_avx512_bf16"}
@@ -118,6 +123,7 @@ def test_where_nothing_is_wrong_it_says_so() -> None:
     assert "No layer stayed float in INT8." in text
     assert "No layer is proven slower in INT8." in text
     assert "Only in" not in text
+    assert "longer" not in text
 
 
 def test_a_busy_machine_is_told_and_nothing_called_slower() -> None:

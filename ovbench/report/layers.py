@@ -108,6 +108,8 @@ def _lines(comparison: LayerComparison) -> list[str]:
             )
         elif not comparison.slower:
             lines.append(f"No layer is proven slower in {precision}.")
+        if comparison.longer:
+            lines.append(f"{len(comparison.longer)} took longer in {precision} by less than can be proven.")
         for profile, lone in zip(_sides(comparison), (comparison.only_reference, comparison.only_other), strict=True):
             lines += _only_there(profile, lone)
     return lines + [_total(profile) for profile in _sides(comparison)]
