@@ -14,6 +14,7 @@ from ovbench.campaign import Cell
 from ovbench.config import Cache, Config, Precision
 from ovbench.precision import describe_shares
 from ovbench.recording import name_row, record
+from ovbench.reference import Kind, Reference
 from ovbench.samples import samples_s
 from ovbench.startup import Start
 from ovbench.stats import Estimate
@@ -138,6 +139,21 @@ class ComparedCell:
             block for replicate in self.suite.measured.samples(representative) for block in replicate.blocks
         )
         record(benchmark, samples_s(blocks, representative.mode))
+
+
+@dataclass(frozen=True)
+class ReferencedCell:
+    """A cell and its runs beside benchmark_app."""
+
+    suite: Suite
+    cell: Cell
+    reference: Reference
+
+    def hand_to(self, benchmark: BenchmarkFixture, question: str) -> None:
+        """Record our blocks beside benchmark_app, with the ratios to its figures."""
+        ratios = {kind.value: as_extra(self.reference.ratio(kind)) for kind in Kind}
+        name_row(benchmark, question, self.cell.config, {"ours_over_benchmark_app": ratios})
+        record(benchmark, samples_s([turn.ours for turn in self.reference.turns], self.cell.config.mode))
 
 
 @dataclass(frozen=True)

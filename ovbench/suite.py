@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ovbench import baseline as baselines
-from ovbench import campaign, machine, records, runtime, startup
+from ovbench import campaign, layers, machine, records, reference, runtime, startup
 from ovbench.accuracy import TOLD_DROP, Accuracy, Row
 from ovbench.artifacts import ArtifactCache, default_root
 from ovbench.campaign import Cell, Measurements, Order, Plan
@@ -32,13 +32,16 @@ from ovbench.config import (
 )
 from ovbench.errors import BadOption, NotWritable, OvbenchError
 from ovbench.lanes import Lane
+from ovbench.layers import LayerProfile
 from ovbench.machine import Isa
 from ovbench.models import source as model_source
 from ovbench.models.names import EMBEDDED, names_of
 from ovbench.models.source import Source
 from ovbench.options import BY_NAME, Settings, write_settings
+from ovbench.pipeline import Pipeline
 from ovbench.policy import Policy, Target, Waiver
 from ovbench.precision import QUANTIZED, Variant
+from ovbench.reference import Reference
 from ovbench.samples import Replicate, Summary, summarize
 from ovbench.startup import Start
 from ovbench.stats import Estimate, ratio_estimate
@@ -114,6 +117,10 @@ class Suite:
     exit_status: int | None = None
     saved: Path | None = None
     referenced: tuple[Cell, ...] = ()
+    references: dict[Config, Reference] = field(default_factory=dict)
+    pipelines: dict[Row, Pipeline] = field(default_factory=dict)
+    profiles: dict[Config, LayerProfile] = field(default_factory=dict)
+    counters: list[Path] = field(default_factory=list)
     _fp32: dict[str, Any] = field(default_factory=dict)
     _cleanup: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _cache_root: Path | None = None
@@ -239,8 +246,30 @@ class Suite:
                 self._measure_starts(runnable)
             if self.baseline is not None and self.compared:
                 self._compare(self.baseline)
+            if self.order is not None and not self.smoke:
+                self._refer(self.order)
+                self._profile(self.order)
         finally:
             self.close()
+
+    def _refer(self, order: Order) -> None:
+        """Measure what --ov-reference asks for beside benchmark_app; finished rounds are in the journal."""
+        if self.referenced:
+            reference.measure(
+                self.references, self.referenced, order, Lane, self.progress, self.settings.reference_rounds,
+                lambda config, turn: self._note("reference", **reference.turn_fields(config, turn)),
+            )  # fmt: skip
+
+    def _profile(self, order: Order) -> None:
+        """Count time layer by layer, where --ov-profile asks for it; counters are saved beside the journal."""
+        if not self.settings.profile:
+            return
+        with self.progress("Layers") as advance:
+            self.profiles = layers.profile_layers(order, Lane, lambda share: advance(share, ""))
+        for profile in self.profiles.values():
+            self._note("layers", **layers.profile_fields(profile))
+            if not profile.fault:
+                self.counters += layers.write_counters(profile, self.journal.path.with_suffix(".layers"))
 
     def _compare(self, baseline: baselines.Baseline) -> None:
         """Hold every compared cell against the baseline; finished pairs are in the journal."""

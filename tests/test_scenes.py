@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ovbench.images import scenes
 from ovbench.errors import BadImages
+from ovbench.images import scenes
 from ovbench.images.scenes import Scenes
 from ovbench.images.sets import ImageSet, Subset
 from ovbench.preprocessing import raw

@@ -22,6 +22,7 @@ OVERRIDES = ("tolerance", "budget")  # what a flag may say for all comparisons o
 SideParts = Annotated[list[str], typer.Option(help="KEY=VALUE, repeatable: python=PATH, model=PATH, "
                       "precision=INT8, affinity=0,1, env:NAME=VALUE, or a property (NUM_STREAMS=2).")]  # fmt: skip
 
+
 @app.command()
 def ab(
     context: typer.Context,
@@ -272,5 +273,3 @@ def selfcheck(
     journal.write("selfcheck", **dataclasses.asdict(profile))
     sys.stdout.write(selfcheck_text(profile, measured, host, path, sys.stdout.isatty()))
     return int(ExitCode.HELD)
-
-

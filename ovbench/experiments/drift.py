@@ -108,8 +108,12 @@ def _block(duration_s: float) -> dict[str, Any]:
 
 def _open(condition: Condition, advance: Any) -> Lane:
     cache = ArtifactCache(default_root())
-    source = sources.resolve(EMBEDDED, Settings(), cache, lambda doing, _share: advance(0.0, doing))
-    path = sources.variant_of(source, condition.precision, Settings(), cache, lambda doing, _share: advance(0.0, doing)).path
+
+    def told(doing: str, _share: float) -> None:
+        advance(0.0, doing)
+
+    source = sources.resolve(EMBEDDED, Settings(), cache, told)
+    path = sources.variant_of(source, condition.precision, Settings(), cache, told).path
     lane = Lane(LaneSpec(environment=condition.environment, affinity=condition.affinity))
     properties = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", **dict(condition.properties)}
     lane.ask({"do": "open", "key": "model", "model": str(path), "device": "CPU", "properties": properties,

@@ -113,7 +113,7 @@ def resolve(given: str, settings: Settings, cache: ArtifactCache, on_progress: O
         return _embedded(settings, cache, on_progress)
     path = find_file(given, settings.models_dir)
     model = runtime.read_model(path, settings.shape)
-    preprocessing = describe(model, name_of(given), wishes_of(settings))
+    preprocessing = describe(model, path.stem, wishes_of(settings))
     source = Source(
         name=name or name_of(given),
         path=path.resolve(),
@@ -125,7 +125,9 @@ def resolve(given: str, settings: Settings, cache: ArtifactCache, on_progress: O
         labels=labels_of(model),
         output_names=runtime.output_names(model),
     )
-    return _with_pictures(source, settings)
+    source = _with_pictures(source, settings)
+    found = omz.note_of(path)
+    return replace(source, notes=(found, *source.notes)) if found else source
 
 
 def find_file(given: str, models_dir: str) -> Path:
@@ -189,7 +191,7 @@ def _with_pictures(source: Source, settings: Settings) -> Source:
         unused = (f"{source.name} takes no picture: --ov-images is not used for it",) if settings.images else ()
         reason = f"{source.name} takes no single picture"
         return replace(source, reason=reason, notes=(*unused, f"{reason}: INT8 is calibrated on random inputs"))
-    said = f"pictures for {source.name}: {preprocessing.said_by}"
+    said = f"input of {source.name}: {preprocessing.said_by}"
     if not settings.images:
         size = max(preprocessing.height, preprocessing.width)
         uncalibrated = (

@@ -8,14 +8,18 @@ from collections.abc import Iterator, Sequence
 from rich import box
 from rich.table import Table
 
+from ovbench import reference
 from ovbench.baseline import planned_s
 from ovbench.campaign import Cell
 from ovbench.config import Config, Hint, Inputs
 from ovbench.report.accuracy import accuracy_lines, accuracy_table, outputs_lines, outputs_table
 from ovbench.report.baseline import against, baseline_notes, baseline_table
 from ovbench.report.gates import gate_text
+from ovbench.report.layers import layers_text
 from ovbench.report.numbers import DASH, mebibytes, megabytes, milliseconds, ratio, significant
 from ovbench.report.page import open_page
+from ovbench.report.pipeline import pipeline_notes, pipelines_table
+from ovbench.report.reference import reference_notes, reference_table
 from ovbench.startup import PROCESSES
 from ovbench.stats import MIN_REPLICATES
 from ovbench.suite import Suite
@@ -32,27 +36,45 @@ def summary_text(suite: Suite, unmatched: Sequence[str], coloured: bool) -> str:
     if suite.smoke:
         console.print("Smoke run (--benchmark-disable): every bench ran once; nothing was measured, judged or stored.")
         return stream.getvalue()
-    cells = [cell for cell in suite.measured.cells.values() if cell.measured and suite.measured.samples(cell.config)]
-    for model in dict.fromkeys(cell.config.model for cell in cells):
-        console.print(_cells_table(suite, model, [cell for cell in cells if cell.config.model == model]))
-    if cells:
-        console.print(_legend(suite), highlight=False, markup=False)
-    for model in dict.fromkeys(
-        config.model for config, starts in suite.starts.items() if starts and config.model == model
-    ):
-        console.print(_starts_table(suite, model))
-    for part in _accuracy(suite):
+    for part in (*_tables(suite), *_besides(suite)):
         console.print(part, highlight=False, markup=False)
-    if suite.baseline is not None and suite.baseline.judged:
-        console.print(f"Against the baseline: {against(suite.baseline)}", highlight=False, markup=False, soft_wrap=True)
-        console.print(baseline_table(suite.baseline))
-        for line in baseline_notes(suite.baseline):
-            console.print(line, highlight=False, markup=False)
+    if suite.profiles:
+        stream.write(layers_text(suite.profiles, suite.counters, coloured))
     for line in _notes(suite, unmatched):
         console.print(line, highlight=False, markup=False)
     for line in _places(suite):
         console.print(line, highlight=False, markup=False, soft_wrap=True)  # a path broken in two cannot be copied
     return stream.getvalue()
+
+
+def _tables(suite: Suite) -> Iterator[Table | str]:
+    """What every run has: cells, starts, accuracy."""
+    cells = [cell for cell in suite.measured.cells.values() if cell.measured and suite.measured.samples(cell.config)]
+    for model in dict.fromkeys(cell.config.model for cell in cells):
+        yield _cells_table(suite, model, [cell for cell in cells if cell.config.model == model])
+    if cells:
+        yield _legend(suite)
+    for model in dict.fromkeys(config.model for config, starts in suite.starts.items() if starts):
+        yield _starts_table(suite, model)
+    yield from _accuracy(suite)
+
+
+def _besides(suite: Suite) -> Iterator[Table | str]:
+    """What was asked for besides: a baseline, benchmark_app, the pipeline from file to top-5."""
+    if suite.baseline is not None and suite.baseline.judged:
+        yield f"Against the baseline: {against(suite.baseline)}"
+        yield baseline_table(suite.baseline)
+        yield from baseline_notes(suite.baseline)
+    if any(each.turns or each.fault for each in suite.references.values()):
+        yield "Beside benchmark_app"
+        yield reference_table(suite.references)
+        yield from reference_notes(suite.references)
+    if suite.pipelines:
+        several = len(suite.settings.model) > 1
+        pipelines = {f"{name} {precision.value}" if several else precision.value: each
+                     for (name, precision), each in suite.pipelines.items()}  # fmt: skip
+        yield pipelines_table(pipelines)
+        yield from pipeline_notes(pipelines)
 
 
 def _table(title: str) -> Table:
@@ -144,7 +166,9 @@ def _starts_table(suite: Suite, model: str) -> Table:
     for heading in ("import ms", "read", "compile", "first", "total", "peak MiB"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("no cache / warm [95 %]", no_wrap=True)
-    for config, starts in ((config, starts) for config, starts in suite.starts.items() if starts):
+    for config, starts in suite.starts.items():
+        if config.model != model or not starts:
+            continue
         gain = suite.cache_gain(config)
         table.add_row(
             f"{config.precision.value} cache {config.cache.value}",
@@ -263,12 +287,12 @@ def plan_text(suite: Suite, starts: Sequence[Config], accuracy: bool) -> str:
             f"{plan.lane_s:.1f} s each, a round takes {plan.round_s:.2f} s",
             highlight=False,
         )
-    console.print(
-        f"estimated time: campaign {campaign_s:.0f} s, start-up {starts_s:.0f} s, accuracy {accuracy_s:.0f} s, "
-        + (f"baseline {baseline_s:.0f} s, " if baseline_s else "")
-        + f"together {campaign_s + starts_s + accuracy_s + baseline_s:.0f} s",
-        highlight=False,
-    )
+    settings = suite.settings
+    reference_s = reference.planned_s(suite.referenced, settings.warmup, settings.reference_rounds)
+    parts = {"campaign": campaign_s, "start-up": starts_s, "accuracy": accuracy_s}
+    parts |= {what: each_s for what, each_s in (("baseline", baseline_s), ("reference", reference_s)) if each_s}
+    each = ", ".join(f"{what} {part_s:.0f} s" for what, part_s in parts.items())
+    console.print(f"estimated time: {each}, together {sum(parts.values()):.0f} s", highlight=False)
     for line in _skipped(suite):
         console.print(line, highlight=False)
     return stream.getvalue()
