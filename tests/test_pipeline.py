@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
+from sessions import Suite
 
 from ovbench import pipeline, runtime
 from ovbench.errors import BadImages, NotWritable, UnreadableImage
@@ -23,6 +24,7 @@ from ovbench.pipeline import (
     BLOCK_S,
     LEAST_IMAGES,
     MOST_IMAGES,
+    ROUNDS,
     Parts,
     Pipeline,
     Round,
@@ -211,6 +213,29 @@ def test_written_pictures_are_those_of_the_set(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(NotWritable, match=r"^.*nowhere cannot be written, No such file or directory: make room there$"):
         write_pictures(Scenes(Subset.EVALUATION, 1, size=16), tmp_path / "nowhere")
+
+
+# -------------------------------------------------------------------------------------------------------- a session
+
+
+def test_a_session_stores_all_rates_and_shows_the_table(tmp_path: Path, tiny_model_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    write_pictures(Scenes(Subset.EVALUATION, 6, size=32), pictures)
+    (pictures / "empty.jpg").touch()
+    ended = Suite(tmp_path / "results", tmp_path / "cache", tiny_model_path).run(
+        "benches", "-k", "bench_pipeline", "--ov-precision=FP32", f"--ov-images={pictures}"
+    )
+    assert ended.code == 0, ended.text
+    (row,) = ended.stored[-1]["benchmarks"]
+    extra = row["extra_info"]
+    assert set(extra["images_per_s"]) == {way.value for way in Way}
+    assert all(0 < each["low"] <= each["value"] <= each["high"] for each in extra["images_per_s"].values())
+    assert extra["images_by_round"] == [6] * ROUNDS
+    overlapped = extra["images_per_s"]["overlapped"]["value"]
+    assert row["stats"]["rounds"] == ROUNDS
+    assert row["stats"]["min"] <= 1 / overlapped <= row["stats"]["max"], "the row's time is a picture's, overlapped"
+    assert "From file to top-5, images/s [95 %]" in ended.out
 
 
 # ------------------------------------------------------------------------------------------------------------ text
