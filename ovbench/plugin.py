@@ -20,6 +20,7 @@ import pytest
 from ovbench import config as matrix
 from ovbench.config import Config, Mode, Precision
 from ovbench.errors import BadInput, OvbenchError
+from ovbench.models.names import names_of
 from ovbench.options import OPTIONS, Settings, Unsure, read_settings, write_settings
 
 if TYPE_CHECKING:  # sessions without our benches import nothing of it
@@ -98,6 +99,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[REMARKS] = []
     try:
         config.stash[SETTINGS] = read_settings(given_options(config))
+        names_of(config.stash[SETTINGS].model)
     except BadInput as error:
         raise pytest.UsageError(str(error)) from None
     results = results_folder(config)
@@ -149,12 +151,7 @@ def _gate_what_is_compared(config: pytest.Config, storage: Path) -> None:
 
 def cells_of_kind(settings: Settings, kind: str) -> tuple[Config, ...]:
     """The configs that a bench of this kind is parametrized with."""
-    from ovbench.models.names import names_of
-
-    try:
-        axes = settings.matrix(list(names_of(settings.model).values()))
-    except BadInput as error:
-        raise pytest.UsageError(str(error)) from None
+    axes = settings.matrix(list(names_of(settings.model).values()))
     if kind == "precisions":
         return matrix.one_per_precision(axes)
     if kind == "startup":

@@ -91,11 +91,11 @@ def _parsed(where: str, key: str, value: Any, option: str, folder: Path) -> Any:
         parsed = BY_NAME[option].parse(str(value).strip())
     except ValueError as error:
         raise BadOption(f"{where}: {key} = {value!r}: {error}") from None
-    if key == "precision":
+    if key in ("precision", "model"):
         if len(parsed) != 1:
-            raise BadOption(f"{where}: precision = {value!r}: give one, or precision=... on a side")
-        return parsed[0]
-    return _model(parsed, folder) if key == "model" else parsed
+            raise BadOption(f"{where}: {key} = {value!r}: give one, or {key}=... on a side")
+        return _model(parsed[0], folder) if key == "model" else parsed[0]
+    return parsed
 
 
 def _metrics(where: str, value: list[Any]) -> tuple[str, ...]:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from ovbench.config import Precision
 from ovbench.errors import BadOption
 
-KEYS = "python=PATH, model=PATH, precision=FP32|BF16|INT8, affinity=0,1, env:NAME=VALUE, or NUM_STREAMS=2 and its like"
+KEYS = (
+    "python=PATH, model=PATH, precision=INT8 and its like, affinity=0,1, env:NAME=VALUE, or NUM_STREAMS=2 and its like"
+)
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,10 @@ class Suite:
     model: Path
 
     def arguments(self, *given: str) -> list[str]:
-        """The command of a session; what is given comes last, and wins."""
-        options = ["-p", "quiet_machine", "-o", f"ov_results={self.results}", f"--ov-model={self.model}"]
+        """The command of a session; what is given comes last, and wins; another model takes ours' place."""
+        options = ["-p", "quiet_machine", "-o", f"ov_results={self.results}"]
+        if not any(each.startswith("--ov-model=") for each in given):
+            options.append(f"--ov-model={self.model}")
         return [sys.executable, "-m", "pytest", *options, *given]
 
     def environment(self, extra: Mapping[str, str]) -> dict[str, str]:

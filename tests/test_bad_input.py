@@ -75,7 +75,9 @@ def unsupported(model: Path) -> Path:
 
 
 def directory(model: Path) -> Path:
-    return model.parent
+    folder = model.with_name("empty")
+    folder.mkdir()
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def directory(model: Path) -> Path:
         (truncated_weights, ["tiny.bin", "copy it again"]),
         (corrupt_onnx, ["tiny.onnx", "cut off or corrupt"]),
         (unsupported, ["tiny.txt", ".xml"]),
-        (directory, ["model", ".xml"]),
+        (directory, ["empty", ".xml"]),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

@@ -85,7 +85,7 @@ def ask(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeAsk:
     monkeypatch.setattr(
         gating, "reason_to_skip", lambda question: "no such arithmetic" if "skip" in question.name else ""
     )
-    monkeypatch.setattr(cli, "today", lambda: datetime.date(2026, 12, 31))
+    monkeypatch.setattr(cli.compare, "today", lambda: datetime.date(2026, 12, 31))
     monkeypatch.setenv(hosts.PROFILES_VARIABLE, str(tmp_path / "profiles"))
     monkeypatch.delenv(gating.SUMMARY_VARIABLE, raising=False)
     monkeypatch.chdir(tmp_path)

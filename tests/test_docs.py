@@ -106,12 +106,12 @@ def test_the_options_table_is_made_from_the_options() -> None:
 
 def test_an_options_table_is_rewritten_in_place(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{markdown.OPTIONS_BEGIN}\nold\n{markdown.OPTIONS_END}\nafter\n", encoding="utf-8")
+    page.write_text(f"before\n{markdown.OPTIONS_BEGIN}\nstale rows\n{markdown.OPTIONS_END}\nafter\n", encoding="utf-8")
     assert markdown.main([str(page)]) == 0
     written = page.read_text(encoding="utf-8")
     assert written.startswith("before\n")
     assert written.endswith("after\n")
-    assert "old" not in written
+    assert "stale rows" not in written
     assert all(f"`{option.flag}`" in written for option in OPTIONS)
     assert markdown.main([str(page)]) == 0
     assert page.read_text(encoding="utf-8") == written

@@ -24,7 +24,8 @@ def suite(tmp_path: Path, tiny_model_path: Path) -> Suite:
 def run_pytest(folder: Path, *given: str) -> subprocess.CompletedProcess[str]:
     """pytest in a project that has nothing of ours but the installed plugin."""
     command = [sys.executable, "-m", "pytest", "-p", "no:hypothesispytest", *given]
-    path = {**os.environ, "PYTHONPATH": str(ROOT)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    path = {**kept, "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=folder, env=path, capture_output=True, text=True, timeout=120, check=False)
 
 

@@ -208,7 +208,7 @@ def test_the_list_says_what_matters(store: Store, tmp_path: Path) -> None:
 
 
 def test_the_commands(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "sessions_folder", lambda _results: tmp_path)
+    monkeypatch.setattr(cli.suite, "sessions_folder", lambda _results: tmp_path)
     runner = CliRunner()
     assert "no session is stored" in runner.invoke(cli.app, ["sessions"]).output
     for number in range(1, 4):

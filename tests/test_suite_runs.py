@@ -223,7 +223,7 @@ def smoke(model: Path, cache: Path, results: Path, *given: str, **extra: str) ->
 def test_a_smoke_run_runs_every_bench_and_stores_nothing(suite: Suite, tmp_path: Path) -> None:
     ended = smoke(suite.model, suite.cache, tmp_path)
     assert ended.code == 0, ended.text
-    assert "5 passed" in ended.out
+    assert "4 passed, 1 skipped" in ended.out
     assert "Smoke run" in ended.out
     assert "its accuracy" in ended.out
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -262,8 +262,7 @@ def odd_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_inputs_and_no_classes_are_not_bad_input(odd_model_path: Path, suite: Suite, tmp_path: Path) -> None:
     ended = smoke(odd_model_path, suite.cache, tmp_path, "--ov-shape=left[1,3,8,8],right[1,3,8,8]")
     assert ended.code == 0, ended.text
-    assert "4 passed, 1 skipped" in ended.out
-    assert "the embedded images do not fit odd" in ended.out
+    assert "5 passed" in ended.out
 
 
 # ------------------------------------------------------------------------------------------------------ cut off

@@ -29,7 +29,7 @@ def ab(
     a: SideParts = [],  # noqa: B006  (typer copies it)
     b: SideParts = [],  # noqa: B006
     model: Annotated[str, typer.Option(help="Model of both sides: 'embedded' or a file.")] = "embedded",
-    precision: Annotated[str, typer.Option(help="Precision of both sides: FP32, BF16 or INT8.")] = "FP32",
+    precision: Annotated[str, typer.Option(help="Precision of both sides, such as FP32 or INT8.")] = "FP32",
     device: Annotated[str, typer.Option(help="OpenVINO device.")] = "CPU",
     metric: Annotated[list[str], typer.Option(help="latency or throughput, repeatable.")] = ["latency", "throughput"],  # noqa: B006
     tolerance: Annotated[str, typer.Option(help="What counts as the same, as a share of time.")] = "0.03",
