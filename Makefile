@@ -18,7 +18,7 @@ bench: $(INSTALLED) ## the main job: measure and judge the embedded model
 	$(BIN)/python -m pytest benches $(ARGS)
 
 test: $(INSTALLED) ## ovbench's own tests
-	$(BIN)/python -m pytest tests $(ARGS)
+	$(BIN)/python -m pytest tests -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 smoke: $(INSTALLED) ## run every bench once, measure nothing
 	$(BIN)/python -m pytest benches --benchmark-disable $(ARGS)

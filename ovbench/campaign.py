@@ -150,6 +150,20 @@ class Measurements:
                 self.cells[each] = replace(cell, fault=fault)
         self.notes.append(f"{config.key}: {fault}; the other cells go on without it")
 
+    def check_outputs(self, digests: Mapping[Config, str]) -> None:
+        """Note every cell whose outputs in a lane are not the probe's: its answers depend on the compilation's luck.
+
+        It has been seen: compressed weights in two streams on AVX2, one compilation in eight (docs/method.md).
+        """
+        for config, digest in digests.items():
+            note = (
+                f"{config.key}: the outputs of one seeded input differ from lane to lane: OpenVINO does not compile it "
+                "to the same each time, do not trust its answers"
+            )
+            known = self.cells[config].digest if config in self.cells else ""
+            if known and digest != known and note not in self.notes:
+                self.notes.append(note)
+
     def log_speedups(self, config: Config) -> tuple[float, ...]:
         """Log of the speed-up over FP32, one per lane; empty for a cell without an FP32 partner."""
         partner = fp32_partner(config)
@@ -400,6 +414,7 @@ def measure(
         finally:
             into.rounds += life.rounds
             into.rejected |= {(number, each) for each in life.rejected}
+            into.check_outputs(life.digests)
             for config, done in life.blocks.items():
                 if done:
                     replicate = Replicate(number, config.mode, tuple(done))
@@ -416,6 +431,7 @@ class _Life:
     asked: Config | None = None
     rounds: int = 0
     rejected: list[int] = field(default_factory=list)
+    digests: dict[Config, str] = field(default_factory=dict)
 
 
 def _measure_lane(
@@ -433,6 +449,9 @@ def _measure_lane(
     for config in group:
         life.asked = config
         lane.ask(order.open_request(config, _cache_dir(cache_root, config)))
+    for config in group:
+        life.asked = config
+        life.digests[config] = lane.ask({"do": "digest", "key": config.key})["digest"]
     for config in group:
         life.asked = config
         lane.ask({"do": "block", "key": config.key, "duration_ns": round(order.warmup_s * 1e9)})

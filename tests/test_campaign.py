@@ -435,7 +435,7 @@ def test_every_lane_is_fresh_warms_up_first_and_gives_one_replicate_of_every_cel
     }
     for lane in run.machine.lanes:
         assert lane.closed
-        assert [order["do"] for order in lane.orders[:8]] == ["open"] * 4 + ["block"] * 4
+        assert [order["do"] for order in lane.orders[:12]] == ["open"] * 4 + ["digest"] * 4 + ["block"] * 4
         assert {order["duration_ns"] for order in lane.orders[4:8]} == {200_000_000}
         blocks = lane.blocks()[4:]
         assert all(
@@ -536,6 +536,22 @@ def test_a_lane_that_ends_early_is_replaced_and_keeps_its_whole_rounds(error: ty
     assert lanes == ([0, 1, 2, 3, 4, 5] if answered > 1 else [0, 2, 3, 4, 5])
     assert [len(each.blocks) for each in run.into.replicates[FP32] if each.lane == 1] == [answered - 1][: answered > 1]
     assert run.into.notes == [f"lane 2: {FAST.key} at block; a fresh lane takes its place"]
+    assert run.faults() == {}
+
+
+def test_outputs_that_differ_from_lane_to_lane_are_named_once() -> None:
+    machine = FakeMachine()
+    run = Run(machine)
+    run.into.cells = probe(run.order, machine.open_lane, ROOT, machine.clock)
+
+    def unlucky(order: Mapping[str, Any], answer: dict[str, Any]) -> None:
+        if order["do"] == "digest" and order["key"] == FAST.key and len(machine.lanes) in (3, 4):
+            answer["digest"] = "garbage"
+
+    machine.changes = unlucky
+    run.go()
+    (note,) = run.into.notes
+    assert note.startswith(f"{FAST.key}: the outputs of one seeded input differ from lane to lane")
     assert run.faults() == {}
 
 
