@@ -30,7 +30,7 @@ from ovbench.stats import Estimate, ratio_estimate
 ROUNDS = 6  # an interval needs 5; six keep a precision to 3 s
 # Of the overlapped way. On two AVX2 cores the overlapped rate of MobileNetV2 over its bound was 0.98 and 0.96 (FP32 and
 # INT8) in blocks of 64 pictures and 1.01 and 0.98 in blocks of 250: at a block's end a core idles for one inference.
-BLOCK_S = 0.12
+BLOCK_S = 0.1
 LEAST_IMAGES, MOST_IMAGES = 16, 64  # of a block: fewer are all fill and drain, more need 0.6 MB of input each
 PROBE_IMAGES = 16
 JPEG_QUALITY = 95  # OpenCV's default

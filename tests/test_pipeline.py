@@ -141,7 +141,7 @@ def test_nothing_readable_is_one_line(ways: FakeWays) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scale", "images"), [(1, 60), (1000, LEAST_IMAGES), (0, MOST_IMAGES)], ids=["fits", "slow", "no time at all"]
+    ("scale", "images"), [(1, 50), (1000, LEAST_IMAGES), (0, MOST_IMAGES)], ids=["fits", "slow", "no time at all"]
 )
 def test_a_slice_takes_the_time_of_a_block_within_its_bounds(ways: FakeWays, scale: int, images: int) -> None:
     ways.scale = scale
