@@ -436,7 +436,7 @@ def test_every_lane_is_fresh_warms_up_first_and_gives_one_replicate_of_every_cel
     for lane in run.machine.lanes:
         assert lane.closed
         assert [order["do"] for order in lane.orders[:12]] == ["open"] * 4 + ["digest"] * 4 + ["block"] * 4
-        assert {order["duration_ns"] for order in lane.orders[4:8]} == {200_000_000}
+        assert {order["duration_ns"] for order in lane.orders[8:12]} == {200_000_000}
         blocks = lane.blocks()[4:]
         assert all(
             sorted(blocks[at : at + 4]) == sorted(config.key for config in FOUR) for at in range(0, len(blocks), 4)
