@@ -57,7 +57,7 @@ def read_model(core: Any, path: str, shape: dict[str, list[int]] | None, batch: 
             raise Refusal(f"{path} has {len(model.inputs)} inputs, {known}: give name[1,3,...] for each")
         model.reshape({(names[name] if name else model.input(0)): dims for name, dims in shape.items()})
     if batch:
-        model.reshape({port: [batch, *list(port.get_partial_shape())[1:]] for port in model.inputs})
+        _set_batch(model, batch)
     free = [port for port in model.inputs if _only_batch_is_dynamic(port)]
     if free:
         model.reshape({port: [1, *list(port.get_partial_shape())[1:]] for port in free})
@@ -66,6 +66,33 @@ def read_model(core: Any, path: str, shape: dict[str, list[int]] | None, batch: 
         port = dynamic[0]
         raise Refusal(f"input {_input_name(port)!r} of {path} is dynamic, {port.get_partial_shape()}: give --ov-shape")
     return model
+
+
+def _set_batch(model: Any, batch: int) -> None:
+    """Give every input this batch; where the graph has it written down for one picture, free it there first."""
+    shapes = {port: [batch, *list(port.get_partial_shape())[1:]] for port in model.inputs}
+    try:
+        model.reshape(shapes)
+    except RuntimeError:
+        _free_batch(model)
+        model.reshape(shapes)
+
+
+def _free_batch(model: Any) -> None:
+    """Let every Reshape to ``[1, ...]`` find its first dimension by itself; for one picture that is 1 as before.
+
+    Converters write ``[1, 1001]`` where they mean "as many rows as pictures", and OpenVINO then refuses another batch.
+    """
+    openvino = import_openvino()
+    for node in model.get_ops():
+        pattern = node.input_value(1).get_node() if node.get_type_name() == "Reshape" else None
+        if pattern is None or pattern.get_type_name() != "Constant":
+            continue
+        wanted = [int(size) for size in pattern.get_data().reshape(-1)]
+        if len(wanted) > 1 and wanted[0] == 1 and -1 not in wanted:
+            free = openvino.opset13.constant([-1, *wanted[1:]], openvino.Type.i64)
+            node.input(1).replace_source_output(free.output(0))
+    model.validate_nodes_and_infer_types()
 
 
 def _only_batch_is_dynamic(port: Any) -> bool:

@@ -94,7 +94,7 @@ def test_json_has_the_same_facts_and_force_replaces(ovbench: Any, model: Path, p
     assert 0 < fields["mac_shares"]["INT8"]["i8"] < 1
     calibration = fields["calibration"]
     assert (calibration["preset"], calibration["ignored_types"], calibration["held"]) == ("mixed", ["MatMul"], True)
-    assert calibration["checked_images"] == 7
+    assert calibration["checked_images"] == 4
 
 
 def test_what_cannot_be_quantized_is_one_line_and_nothing_is_written(

@@ -218,6 +218,15 @@ def test_a_dynamic_input_is_refused_with_the_option_that_helps(answering: Worker
     assert answering.answer(order_for(path, shape={"image": [4, 3, 8, 8]}))["signature"][0][1] == [4, 3, 8, 8]
 
 
+def test_a_batch_that_the_graph_has_written_down_is_freed(answering: Worker, tmp_path: Path) -> None:
+    image = parameter([1, 3, 2, 2])
+    flat = op.reshape(op.relu(image), np.array([1, 12]), special_zero=False)
+    path = save(tmp_path / "fixed.xml", [flat], [image])
+    assert answering.answer(order_for(path, batch=4))["signature"][0][1] == [4, 3, 2, 2]
+    assert answering.contestants["cell"].requests[0].get_output_tensor(0).shape == [4, 12]
+    assert answering.answer(order_for(path))["signature"][0][1] == [1, 3, 2, 2]
+
+
 def test_a_dynamic_batch_alone_is_one_unless_said_otherwise(answering: Worker, tmp_path: Path) -> None:
     image = parameter([-1, 3, 8, 8])
     path = save(tmp_path / "dynamic.xml", [op.relu(image)], [image])

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ovbench.cli.app import app, progress, read_option
+from ovbench.cli.app import app, progress, read_option, tell
 from ovbench.errors import BadModel, BadOption
 from ovbench.gate import ExitCode
 
@@ -28,7 +28,7 @@ def quantize(
     ignored_name: Annotated[list[str], typer.Option(help="Operation to leave in floating point, repeatable.")] = [],  # noqa: B006  (typer copies it)
     ignored_type: Annotated[list[str], typer.Option(help="The same by type, such as GroupConvolution.")] = [],  # noqa: B006
     ignored_pattern: Annotated[list[str], typer.Option(help="The same by regular expression of the name.")] = [],  # noqa: B006
-    max_drop: Annotated[str, typer.Option(help="Largest drop of top-1 [share], held on the --eval pictures.")] = "",
+    max_drop: Annotated[str, typer.Option(help="Largest drop of top-1 [share], held on those pictures.")] = "",
     mean: Annotated[str, typer.Option(help="Mean of the inputs, 0..255, one or three; unset: the model's.")] = "",
     scale: Annotated[str, typer.Option(help="Scale of the inputs, one or three; unset: the model's.")] = "",
     channels: Annotated[str, typer.Option(help="BGR or RGB; unset: the model's.")] = "",
@@ -81,7 +81,7 @@ def check_out(out: Path, model: Path, force: bool) -> None:
 def quantize_to(out: Path, settings: Any, force: bool) -> tuple[Any, dict[str, Any]]:
     """Write the INT8 model whole or not at all; the source, and what it was made from."""
     from ovbench import quantization, runtime
-    from ovbench.artifacts import ArtifactCache, default_root, model_sha256
+    from ovbench.artifacts import ArtifactCache, default_root
     from ovbench.models import source as sources
     from ovbench.suite import check_models
 
@@ -94,22 +94,11 @@ def quantize_to(out: Path, settings: Any, force: bool) -> tuple[Any, dict[str, A
     check_out(out, source.path, force)
     if source.preprocessing is None or source.calibration is None:
         raise BadModel(f"{given} takes no picture, so pictures cannot calibrate it: {source.reason}")
-    fp32 = runtime.read_model(source.path, source.shape)
-    quantization.refuse_quantized(fp32)
+    quantization.refuse_quantized(runtime.read_model(source.path, source.shape))
     for note in source.notes:
-        sys.stderr.write(f"ovbench: {note}\n")
-    check = None
-    if settings.max_drop is not None and source.classes is not None and source.evaluation is not None:
-        check = quantization.check_on(source.evaluation, source.preprocessing.to_input)
+        tell(note)
     with quantization.draft_of(out) as draft, progress("INT8") as advance:
-        quantized = quantization.quantize(
-            fp32,
-            source.samples(settings.calib_size),
-            sources.quantization_options(settings),
-            lambda stage, done, total: advance(done / max(total, 1), stage),
-            origin=quantization.Origin(source.name, model_sha256(source.path), settings.images),
-            check=check,
-        )
+        quantized = sources.quantized(source, settings, lambda stage, share: advance(share, stage))
         quantization.save_model(quantized, draft)
     return source, quantization.provenance(quantized)
 
@@ -162,6 +151,8 @@ def compare(source: Any, paths: Sequence[Path], advance: Any) -> tuple[list[dict
     if images is None or not found:
         return shares, None
     reference, candidate = found
+    if reference.unreadable:
+        tell(f"{len(reference.unreadable)} pictures cannot be compared on, the first: {reference.unreadable[0]}")
     labels = [images.label(number) for number in reference.numbers.tolist()]
     known = np.array([NO_LABEL if label is None else label for label in labels])
     return shares, measure_agreement(candidate.logits, reference.logits, known, reference.numbers)

@@ -7,14 +7,13 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from ovbench.agreement import Agreement, Disagreement, OutputDifference, judge_drop
 from ovbench.config import Precision
 from ovbench.report.numbers import DASH, percent, significant
-from ovbench.report.page import WIDTH
+from ovbench.report.page import WIDTH, open_table
 from ovbench.stats import Estimate
 from ovbench.verdict import Outcome
 
@@ -33,7 +32,7 @@ def accuracy_table(model: str, agreements: Mapping[Precision, Agreement], max_dr
     images = f"{any_of_them.images} images"
     if labelled is not None and labelled.count < any_of_them.images:
         images += f", {labelled.count} of them labelled"
-    table = _table(f"Accuracy of {model} on {images} [95 %]", gap=0)  # eight columns of intervals fill the page
+    table = open_table(f"Accuracy of {model} on {images} [95 %]", gap=0)  # eight columns of intervals fill the page
     for heading in ("precision", "top-1\nas FP32", "top-5\noverlap"):
         table.add_column(heading, no_wrap=True)
     if labelled is not None:
@@ -71,7 +70,7 @@ def accuracy_lines(
 
 def outputs_table(model: str, differences: Mapping[Precision, Sequence[OutputDifference]]) -> Table:
     """How far each output of a model that does not classify lies from FP32's, one row for each precision and output."""
-    table = _table(f"Outputs of {model} beside {REFERENCE.value}'s")
+    table = open_table(f"Outputs of {model} beside {REFERENCE.value}'s")
     table.add_column("precision", no_wrap=True)
     table.add_column("output", overflow="fold")
     for heading in ("inputs", "median\ncosine", "least\ncosine", "greatest\nrelative", "greatest\nabsolute"):
@@ -99,12 +98,6 @@ def outputs_lines(differences: Mapping[Precision, Sequence[OutputDifference]]) -
         for each in outputs
         if each.not_finite
     ]
-
-
-def _table(title: str, gap: int = 1) -> Table:
-    """``gap``: blanks between columns beside the one that the box has."""
-    padding = (0, gap, 0, 0)
-    return Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=padding)
 
 
 def _others(each: Mapping[Precision, _Of]) -> list[tuple[Precision, _Of]]:

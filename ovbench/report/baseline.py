@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.table import Table
 
 from ovbench.baseline import TIME, Baseline, Judged
 from ovbench.report.numbers import ratio
+from ovbench.report.page import open_table
 from ovbench.suite import Suite
 from ovbench.verdict import Verdict
 
@@ -22,7 +22,7 @@ def against(baseline: Baseline) -> str:
 
 def baseline_table(baseline: Baseline) -> Table:
     """One row per cell and figure; ratios above 1 are worse than the baseline. ``against`` heads it."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = open_table()
     interval = "95 %" if baseline.stored is None else "interval"
     for heading in ("cell", "figure", f"cost now / then [{interval}]", "from", "verdict"):
         table.add_column(heading, overflow="fold")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich import box
 from rich.table import Table
 
 from ovbench.ab import Answer, MetricAnswer, Outputs
 from ovbench.precision import describe_shares
 from ovbench.report.numbers import DASH, percent, ratio
-from ovbench.report.page import open_page
+from ovbench.report.page import open_page, open_table
 
 
 def answer_text(answer: Answer, coloured: bool) -> str:
@@ -45,7 +44,7 @@ def _ran_as(effective: Mapping[str, Any]) -> str:
 
 
 def _table(answer: Answer) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = open_table()
     for heading in ("metric", "time B / A [99 %]", "pairs", "band", "verdict"):
         table.add_column(heading, no_wrap=True)
     for each in (*answer.metrics, answer.start, answer.memory):

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.markup import escape
-from rich.table import Table
 
 from ovbench.fetch.catalogue import Item
-from ovbench.report.page import open_page
+from ovbench.report.page import open_page, open_table
 
 
 def items_text(items: Sequence[Item], coloured: bool) -> str:
     """One line per item, its download in MB, and its addresses below it."""
     console, stream = open_page(coloured)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = open_table()
     table.add_column("name", no_wrap=True)
     table.add_column("download", justify="right", no_wrap=True)
     table.add_column("what it is")

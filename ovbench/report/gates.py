@@ -10,13 +10,14 @@ from ovbench.suite import Gate, Suite
 SHARES = ("agreement", "overlap")
 
 
-def gate_text(gate: Gate) -> str:
-    """``INT8-LATENCY-1-off: speed-up over FP32 0.93 [0.91, 0.95], floor 1.00: FAILED``."""
+def gate_text(gate: Gate, several_models: bool = False) -> str:
+    """``INT8-LATENCY-1-off: speed-up over FP32 0.93 [0.91, 0.95], floor 1.00: FAILED``; the model before it."""
     share = any(word in gate.what for word in SHARES)
     figure = percent(gate.estimate) if share else ratio(gate.estimate)
     floor = f"{100 * gate.floor:.1f} %" if share else f"{gate.floor:.2f}"
     waived = "" if gate.waiver is None else f", waived until {gate.waiver.until}: {gate.waiver.reason}"
     name = gate.config.precision.value if share else gate.config.id
+    name = f"{gate.config.model} {name}" if several_models else name
     return f"{name}: {gate.what} {figure}, floor {floor}: {gate.outcome.value}{waived}"
 
 
@@ -24,7 +25,7 @@ def failure_text(suite: Suite, gate: Gate, command: str) -> str:
     """The failure message of a gate, for the terminal and JUnit."""
     versions = ", ".join(f"{name} {suite.versions.get(name)}" for name in ("openvino", "nncf"))
     lines = [
-        gate_text(gate),
+        gate_text(gate, len(suite.settings.model) > 1),
         f"  reproduce: {command}",
         f"  {gate.config.precision.value} ran as: {ran_as(suite, gate.config)}",
         f"  FP32 ran as: {ran_as(suite, fp32_partner(gate.config))}",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 
+from rich import box
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 WIDTH = 100
 
@@ -20,3 +23,14 @@ def open_page(coloured: bool, width: int = WIDTH) -> tuple[Console, io.StringIO]
         color_system="standard" if coloured else None,
     )
     return console, stream
+
+
+def open_table(title: str = "", gap: int = 1) -> Table:
+    """An empty table as all pages have it; ``gap``: blanks between columns beside the one that the box has."""
+    return Table(
+        title=escape(title) or None,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, gap, 0, 0),
+    )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rich import box
 from rich.table import Table
 
 from ovbench.pipeline import Pipeline, Way
 from ovbench.report.numbers import ratio, significant
+from ovbench.report.page import open_table
 from ovbench.stats import Estimate
 
 COLUMNS = {
@@ -21,13 +21,7 @@ COLUMNS = {
 
 def pipelines_table(pipelines: Mapping[str, Pipeline]) -> Table:
     """One row for each pipeline, named by its key; at most 100 columns wide."""
-    table = Table(
-        title="From file to top-5, images/s [95 %]",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
+    table = open_table("From file to top-5, images/s [95 %]")
     table.add_column("", overflow="fold")
     for heading in (*COLUMNS.values(), "overlapped / bound"):
         table.add_column(heading, overflow="fold")

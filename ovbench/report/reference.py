@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rich import box
 from rich.table import Table
 
 from ovbench.config import Config, Mode
 from ovbench.reference import SPEEDUP_TARGET, Cause, Kind, Reason, Reference, Speedups, reasons, speedups
 from ovbench.report.numbers import DASH, milliseconds, ratio, significant
+from ovbench.report.page import open_table
 from ovbench.stats import MIN_REPLICATES
 from ovbench.verdict import Verdict, compare
 
 
 def reference_table(references: Mapping[Config, Reference]) -> Table:
     """One row per cell that has a round; a ratio above 1 means that our latency is longer, or that our FPS is more."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = open_table()
     table.add_column("cell", overflow="fold")
     for heading in ("ours", "asked for\nthe same", "ours / its\n[95 %]", "as users\nrun it", "ours / its\n[95 %]"):
         table.add_column(heading, no_wrap=True)

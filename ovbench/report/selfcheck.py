@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich import box
 from rich.table import Table
 
 from ovbench.comparison import MIN_PAIRS
 from ovbench.hosts import Profile, alarm_bound
 from ovbench.machine import Machine
 from ovbench.report.numbers import DASH
-from ovbench.report.page import open_page
+from ovbench.report.page import open_page, open_table
 from ovbench.selfcheck import MAX_SPEED_SD, QUESTION, Measured
 
 BUDGETS_S = (20.0, 40.0, 60.0)
@@ -51,10 +50,7 @@ def _heading(profile: Profile, measured: Measured, host: Machine) -> list[str]:
 
 
 def _slowdowns(profile: Profile) -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left",
-        title="Smallest slow-down found in 95 of 100 comparisons",
-    )  # fmt: skip
+    table = open_table("Smallest slow-down found in 95 of 100 comparisons")
     table.add_column("tolerance", no_wrap=True)
     for budget_s in BUDGETS_S:
         table.add_column(f"in {budget_s:.0f} s a metric", justify="right", no_wrap=True)

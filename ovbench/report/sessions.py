@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
-from rich.table import Table
-
 from ovbench.report.numbers import DASH
-from ovbench.report.page import open_page
+from ovbench.report.page import open_page, open_table
 from ovbench.sessions import StoredSession
 
 
 def sessions_text(sessions: Sequence[StoredSession], promoted: str | None, coloured: bool) -> str:
     """One line per session, oldest first; ``promoted`` is the file name of the baseline."""
     console, stream = open_page(coloured)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = open_table()
     for heading in ("session", "date (UTC)", "machine", "passed", "promoted", "rows", "OpenVINO"):
         table.add_column(heading, no_wrap=True)
     for each in sessions:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich import box
-from rich.table import Table
-
 from ovbench.gate import FAMILY_ALPHA, Row
 from ovbench.policy import Waiver
 from ovbench.questions import AGREEMENT
 from ovbench.report import markdown
 from ovbench.report.numbers import DASH, ratio
-from ovbench.report.page import WIDTH, open_page
+from ovbench.report.page import WIDTH, open_page, open_table
 
 HEADINGS = ("comparison", "metric", "time B / A [99 %]", "limit", "verdict")
 METRIC_NAMES = {AGREEMENT: "top-1 agreement", "": DASH}
@@ -27,7 +24,7 @@ def summary_text(
 ) -> str:
     """The gate's table and lines for a terminal; escape codes only if ``coloured``."""
     console, stream = open_page(coloured, width)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = open_table()
     for heading in HEADINGS:
         folds = heading in ("comparison", "verdict")
         table.add_column(heading, overflow="fold" if folds else "ellipsis", no_wrap=not folds)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from rich import box
 from rich.table import Table
 
 from ovbench import reference
@@ -17,7 +16,7 @@ from ovbench.report.baseline import against, baseline_notes, baseline_table
 from ovbench.report.gates import gate_text
 from ovbench.report.layers import layers_text
 from ovbench.report.numbers import DASH, mebibytes, megabytes, milliseconds, ratio, significant
-from ovbench.report.page import open_page
+from ovbench.report.page import open_page, open_table
 from ovbench.report.pipeline import pipeline_notes, pipelines_table
 from ovbench.report.reference import reference_notes, reference_table
 from ovbench.startup import PROCESSES
@@ -36,7 +35,9 @@ def summary_text(suite: Suite, unmatched: Sequence[str], coloured: bool) -> str:
     if suite.smoke:
         console.print("Smoke run (--benchmark-disable): every bench ran once; nothing was measured, judged or stored.")
         return stream.getvalue()
-    for part in (*_tables(suite), *_besides(suite)):
+    for number, part in enumerate((*_tables(suite), *_besides(suite))):
+        if number and isinstance(part, Table) and part.title:
+            console.print()
         console.print(part, highlight=False, markup=False)
     if suite.profiles:
         stream.write(layers_text(suite.profiles, suite.counters, coloured))
@@ -77,12 +78,8 @@ def _besides(suite: Suite) -> Iterator[Table | str]:
         yield from pipeline_notes(pipelines)
 
 
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-
-
 def _cells_table(suite: Suite, model: str, cells: Sequence[Cell]) -> Table:
-    table = _table(f"{model} on {suite.host.cpu_brand}, {suite.host.isa.value}, {suite.host.cores} cores")
+    table = open_table(f"{model} on {suite.host.cpu_brand}, {suite.host.isa.value}, {suite.host.cores} cores")
     for heading in ("cell", "ran as"):
         table.add_column(heading, overflow="fold")
     for heading in ("MB", "p50 ms", "p95", "p99", "FPS"):
@@ -152,8 +149,10 @@ def _legend(suite: Suite) -> str:
             aliases.setdefault(cell.alias_of, []).append(
                 cell_name(cell.config).removeprefix(f"{cell.config.precision.value} ")
             )
+    several = len(suite.settings.model) > 1
     for config, names in aliases.items():
-        text += f"\n{cell_name(config)} stands for {', '.join(names)} too: the same effective config."
+        model = f"{config.model} " if several else ""
+        text += f"\n{model}{cell_name(config)} stands for {', '.join(names)} too: the same effective config."
     if 0 < lanes < MIN_REPLICATES:
         text += f"\nFewer than {MIN_REPLICATES} lanes give no interval: raise --ov-budget."
     return text
@@ -161,7 +160,7 @@ def _legend(suite: Suite) -> str:
 
 def _starts_table(suite: Suite, model: str) -> Table:
     of_model = f" of {model}" if len(suite.settings.model) > 1 else ""
-    table = _table(f"Start-up{of_model} in fresh processes, medians")
+    table = open_table(f"Start-up{of_model} in fresh processes, medians")
     table.add_column("cell", no_wrap=True)
     for heading in ("import ms", "read", "compile", "first", "total", "peak MiB"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -244,7 +243,7 @@ def _open_gates(suite: Suite) -> list[str]:
             cell = suite.measured.cells.get(gate.config)
             key = (gate.what, gate.config if cell is None or cell.alias_of is None else cell.alias_of)
             aliases[key] += key in shown
-            shown.setdefault(key, gate_text(gate))
+            shown.setdefault(key, gate_text(gate, len(suite.settings.model) > 1))
     return [text + (f" (+{aliases[key]} alias{'es' * (aliases[key] > 1)})" if aliases[key] else "")
             for key, text in shown.items()]  # fmt: skip
 
@@ -262,7 +261,7 @@ def _places(suite: Suite) -> list[str]:
 def plan_text(suite: Suite, starts: Sequence[Config], accuracy: bool) -> str:
     """What would be measured, and how long it would take."""
     console, stream = open_page(False)
-    table = _table("Plan: nothing is measured")
+    table = open_table("Plan: nothing is measured")
     for heading in ("cell", "ran as", "measured"):
         table.add_column(heading, overflow="fold")
     for cell in suite.measured.cells.values():
