@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,8 +45,21 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def tell(line: str) -> None:
+    """One line on stderr, in this command's own flags."""
+    sys.stderr.write(f"ovbench: {' '.join(in_own_flags(line).split())}\n")
+
+
+def in_own_flags(line: str) -> str:
+    """A line that names the suite's flags, in those of the command that runs: --ov-eval-size is quantize's --eval."""
+    named = getattr(typer.main.get_command(app), "commands", {}).get(sys.argv[1] if len(sys.argv) > 1 else "")
+    parameters = [] if named is None else named.params
+    own = {each.name: each.opts[0] for each in parameters if each.opts[0].startswith("--")}
+    return re.sub(r"--ov-([a-z0-9-]+)", lambda found: own.get(found[1].replace("-", "_"), found[0]), line)
+
+
 def _fail(line: str) -> None:
-    sys.stderr.write(f"ovbench: {' '.join(line.split())}\n")
+    tell(line)
     sys.exit(ExitCode.USAGE)
 
 

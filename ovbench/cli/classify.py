@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ovbench.cli.app import app, progress, read_option
+from ovbench.cli.app import app, in_own_flags, progress, read_option, tell
 from ovbench.errors import BadOption
 from ovbench.gate import ExitCode
 
@@ -50,7 +50,7 @@ def classify(
         "seed": seed,
     }  # fmt: skip
     given: dict[str, Any] = {name: read_option(name, text) for name, text in texts.items()}
-    settings = Settings(model=(model,), **given)
+    settings = Settings(model=(model,), eval_size=0, **given)  # its pictures are those given: all others may calibrate
     wanted = read_option("precision", precision) if precision else usual_precisions(settings)
     settings = replace(settings, precision=wanted)
     with progress("Classify") as advance:
@@ -62,8 +62,9 @@ def classify(
             top,
             read_labels(labels),
         )
+    classified = replace(classified, notes=tuple(map(in_own_flags, classified.notes)))
     for each in classified.unreadable:
-        sys.stderr.write(f"ovbench: {each}\n")
+        tell(str(each))
     if as_json:
         sys.stdout.write(classified_json(classified))
     else:

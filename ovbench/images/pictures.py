@@ -77,20 +77,25 @@ class Pictures(ABC):
         """Two disjoint subsets, the first pictures of a permutation by ``seed``; ``evaluation`` None: all the rest.
 
         What is seen at once to be no picture is left out and the next taken in its place; those to calibrate on are
-        decoded for that (1 ms each), because one that fails later would end the calibration. So both subsets have
-        the number asked for, and the first does not depend on the second. Raises BadImages where there are too few.
+        decoded for that (1 ms each), because one that fails later would end the calibration, and so is the first to
+        evaluate on: there must be something to judge. So both subsets have the number asked for, and the first does not
+        depend on the second. Raises BadImages where there are too few, or none can be read.
         """
         order = iter(np.random.default_rng(seed).permutation(len(self)).tolist())
         unreadable: list[UnreadableImage] = []
-        calibrating = self._take(order, calibration, True, unreadable)
-        evaluated = self._take(order, evaluation, False, unreadable)
         least = 1 if evaluation is None else evaluation
+        calibrating = self._take(order, calibration, True, unreadable)
+        evaluated = self._take(order, min(least, 1), True, unreadable)
+        evaluated += self._take(order, None if evaluation is None else least - len(evaluated), False, unreadable)
+        if len(unreadable) == len(self):
+            raise BadImages(f"none of {len(self)} images in {self.root} can be read; the first: {unreadable[0]}")
         if len(calibrating) < calibration or len(evaluated) < least:
             readable = len(self) - len(unreadable)
             lost = f" and {len(unreadable)} that cannot be read" if unreadable else ""
+            sizes = (("--ov-calib-size", calibration), ("--ov-eval-size", evaluation))
             raise BadImages(
                 f"{self.root} has {readable} images{lost}; {calibration} to calibrate on and {least} to evaluate "
-                "are wanted: add images or ask for fewer (--ov-calib-size)"
+                f"are wanted: add images or ask for fewer ({', '.join(flag for flag, count in sizes if count)})"
             )
         return Drawn(
             DrawnImages(self, Subset.CALIBRATION, calibrating, labels),
