@@ -19,11 +19,13 @@ from ovbench.sessions import OUTCOME_KEY
 
 def name_row(benchmark: BenchmarkFixture, question: str, config: Config, extra: Mapping[str, Any]) -> None:
     """Give a row its stable identity: rows of different sessions match by ``fullname`` alone."""
-    benchmark.name = f"{question} {config.id}"
-    benchmark.fullname = f"{question}/{config.model}/{config.id}"
-    benchmark.group = question
-    benchmark.param = config.id
-    benchmark.params = config.axes
+    for named in (benchmark, benchmark.stats):  # pedantic() has made the row before its figures are known
+        if named is not None:
+            named.name = f"{question} {config.id}"
+            named.fullname = f"{question}/{config.model}/{config.id}"
+            named.group = question
+            named.param = config.id
+            named.params = config.axes
     benchmark.extra_info.update(extra)
 
 

@@ -78,6 +78,17 @@ def test_a_row_has_the_name_it_was_given() -> None:
     json.dumps(stored["params"])
 
 
+def test_a_row_that_was_measured_before_has_the_name_it_was_given() -> None:
+    rows: list[Any] = []
+    benchmark = fixture(rows)
+    benchmark.pedantic(lambda: None, rounds=1)
+    name_row(benchmark, "accuracy", Config("tiny"), {"agreement": 1})
+    stored = rows[0].as_dict()
+    assert stored["fullname"] == benchmark.fullname == "accuracy/tiny/FP32-LATENCY-1-off"
+    assert (stored["group"], stored["params"]) == ("accuracy", Config("tiny").axes)
+    assert stored["extra_info"] == {"agreement": 1}
+
+
 def test_a_disabled_benchmark_records_nothing_and_counts_as_used() -> None:
     rows: list[Any] = []
     benchmark = fixture(rows, disabled=True)
