@@ -337,7 +337,7 @@ class Suite:
             startup.measure_startup(configs, self.order, Lane, root, keep, processes)
 
     def write_header(self) -> None:
-        """The journal's first lines: the session, and every cell of the campaign."""
+        """The journal's first lines: the session, every cell of the campaign, every model with its pictures."""
         self._note(
             "session",
             settings=write_settings(self.settings),
@@ -358,6 +358,11 @@ class Suite:
                 fault=cell.fault,
                 warning=cell.proof.warning,
             )
+        if self.smoke:  # what is read for it is not needed then
+            return
+        for name, source in self.sources.items():
+            files = {precision: each.path for (model, precision), each in self.variants.items() if model == name}
+            self._note("source", **model_source.source_fields(source, files))
 
     def write_bench(self, nodeid: str, fullname: str, outcome: str, config: Config, reason: str) -> None:
         """One line for a finished bench."""
@@ -406,10 +411,13 @@ class Suite:
 
     @property
     def unsure(self) -> bool:
-        """Whether any gate or comparison could not be decided."""
+        """Whether any gate, comparison or drop that is held could not be decided."""
         judged = () if self.baseline is None else self.baseline.judged
-        return any(gate.outcome is Outcome.UNSURE for gate in self.gates) or any(
-            each.verdict is Verdict.UNSURE for each in judged
+        drops = () if self.settings.max_drop is None else self.accuracy.drops.values()
+        return (
+            any(gate.outcome is Outcome.UNSURE for gate in self.gates)
+            or any(each.verdict is Verdict.UNSURE for each in judged)
+            or any(each.outcome is Outcome.UNSURE for each in drops)
         )
 
     def why_not(self, config: Config) -> str:
@@ -493,6 +501,11 @@ class Suite:
         name = f"{config.model} {config.precision.value}" if len(self.sources) > 1 else config.precision.value
         with self.progress(f"Accuracy {name}") as advance:
             self.accuracy.run(self.source_of(config), config.precision, compiled, lambda share: advance(share, ""))
+        answers = self.accuracy.answers.get((config.model, config.precision))
+        if answers is not None and answers.unreadable:
+            note = f"pictures left out of the accuracy: {len(answers.unreadable)}, the first: {answers.unreadable[0]}"
+            if note not in self.measured.notes:  # every precision meets the same ones
+                self.measured.notes.append(note)
 
     def fault(self, config: Config) -> str:
         """Why a cell has no figures, "" if it has: it did not run what its name says, or nothing of it was measured."""

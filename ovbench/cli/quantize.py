@@ -152,7 +152,7 @@ def compare(source: Any, paths: Sequence[Path], advance: Any) -> tuple[list[dict
         return shares, None
     reference, candidate = found
     if reference.unreadable:
-        tell(f"{len(reference.unreadable)} pictures cannot be compared on, the first: {reference.unreadable[0]}")
+        tell(f"pictures left out of the comparison: {len(reference.unreadable)}, the first: {reference.unreadable[0]}")
     labels = [images.label(number) for number in reference.numbers.tolist()]
     known = np.array([NO_LABEL if label is None else label for label in labels])
     return shares, measure_agreement(candidate.logits, reference.logits, known, reference.numbers)

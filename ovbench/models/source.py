@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from enum import Enum
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from ovbench import quantization, runtime, worker
 from ovbench.artifacts import JSON, ArtifactCache, model_sha256
 from ovbench.config import Precision
-from ovbench.errors import BadImages, BadModel, UnreadableImage
+from ovbench.errors import BadImages, BadInput, BadModel, BadOption, UnreadableImage
 from ovbench.images.ahead import prepared
 from ovbench.images.folder import open_images
 from ovbench.images.labels import resolve_labels
@@ -30,6 +32,7 @@ from ovbench.quantization import QuantizationOptions, options_key, save_model
 EVALUATION_IMAGES = 1000  # of the embedded ones: agreement of 0.98 is known to +-0.9 points (95 %) by this many
 
 OnProgress = Callable[[str, float], None]
+File = TypeVar("File", Path, str)
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,13 @@ class Source:
         return RandomInputs(runtime.read_model(self.path, self.shape), count)
 
     def compared_inputs(self, count: int) -> list[Any]:
-        """The same few inputs for every precision's outputs: readable pictures first, else seeded random inputs."""
+        """The same few inputs for every precision's outputs: the first readable pictures, else seeded random inputs."""
         if self.inputs is None or self.evaluation is None:
             inputs = RandomInputs(runtime.read_model(self.path, self.shape), count)
             return [inputs[index] for index in range(count)]
-        prepared_ahead = prepared(self.evaluation, self.inputs.to_input, range(min(count, len(self.evaluation))))
-        return [ready for _, ready in prepared_ahead if not isinstance(ready, UnreadableImage)]
+        made_ready = prepared(self.evaluation, self.inputs.to_input, ahead=count)
+        readable = (ready for _, ready in made_ready if not isinstance(ready, UnreadableImage))
+        return list(itertools.islice(readable, count))
 
 
 @dataclass(frozen=True)
@@ -119,8 +123,8 @@ def resolve(given: str, settings: Settings, cache: ArtifactCache, on_progress: O
         path=path.resolve(),
         shape=settings.shape,
         preprocessing=preprocessing,
-        inputs=_inputs_of(model, preprocessing, settings.preprocess),
-        classes=runtime.classes_of(model),
+        inputs=_inputs_of(model, preprocessing, settings),
+        classes=None if preprocessing is None else runtime.classes_of(model),
         given={precision: _given_file(precision, file) for precision, file in settings.variant.items()},
         labels=labels_of(model),
         output_names=runtime.output_names(model),
@@ -144,10 +148,16 @@ def wishes_of(settings: Settings) -> Wishes:
     return Wishes(mean=settings.mean, scale=settings.scale, channels=settings.channels, resize=settings.resize)
 
 
-def _inputs_of(model: Any, preprocessing: Preprocessing | None, place: Place) -> Preprocessing | None:
-    if preprocessing is None or place is Place.OUTSIDE:
+def _inputs_of(model: Any, preprocessing: Preprocessing | None, settings: Settings) -> Preprocessing | None:
+    if preprocessing is None or settings.preprocess is Place.OUTSIDE:
         return preprocessing
-    return into_model(model, preprocessing)[1]
+    inputs = into_model(model, preprocessing)[1]
+    if settings.shape and inputs.layout != preprocessing.layout:  # lanes would give the made graph the shape again
+        raise BadOption(
+            f"--ov-shape with --ov-preprocess=model: the graph takes {inputs.layout} then, the shape is of "
+            f"{preprocessing.layout}: leave one of them out, or give the model that shape when it is converted"
+        )
+    return inputs
 
 
 def _given_file(precision: Precision, file: str) -> Path:
@@ -190,7 +200,8 @@ def _with_pictures(source: Source, settings: Settings) -> Source:
     if preprocessing is None:
         unused = (f"{source.name} takes no picture: --ov-images is not used for it",) if settings.images else ()
         reason = f"{source.name} takes no single picture"
-        return replace(source, reason=reason, notes=(*unused, f"{reason}: INT8 is calibrated on random inputs"))
+        chance = (f"{reason}: INT8 is calibrated on random inputs",) if makes_int8(settings) else ()
+        return replace(source, reason=reason, notes=(*unused, *chance))
     said = f"input of {source.name}: {preprocessing.said_by}"
     if not settings.images:
         size = max(preprocessing.height, preprocessing.width)
@@ -202,7 +213,7 @@ def _with_pictures(source: Source, settings: Settings) -> Source:
             source,
             calibration=Scenes(Subset.CALIBRATION, settings.calib_size, size=size),
             reason=f"no pictures fit {source.name}: give --ov-images for its accuracy",
-            notes=(said, uncalibrated),
+            notes=(said, uncalibrated) if makes_int8(settings) else (said,),
         )
     pictures = open_images(Path(settings.images))
     notes = [said]
@@ -213,14 +224,24 @@ def _with_pictures(source: Source, settings: Settings) -> Source:
             notes.append(f"labels of {settings.images}: {labels.said_by}")
         except BadImages as refusal:
             notes.append(f"labels: SKIPPED, {refusal}")
-    quantizes = any(each in QUANTIZED and each not in settings.variant for each in settings.precision)
-    drawn = pictures.draw(settings.calib_size if quantizes else 0, settings.eval_size, settings.seed, labels)
+    calibration = settings.calib_size if makes_int8(settings) else 0
+    drawn = pictures.draw(calibration, settings.eval_size, settings.seed, labels)
     if drawn.unreadable:
-        notes.append(f"{len(drawn.unreadable)} pictures are left out, the first: {drawn.unreadable[0]}")
+        notes.append(f"pictures left out: {len(drawn.unreadable)}, the first: {drawn.unreadable[0]}")
     return replace(source, calibration=drawn.calibration, evaluation=drawn.evaluation, notes=tuple(notes))
 
 
 # -------------------------------------------------------------------------------------------------------- variants
+
+
+def given_file(given: Mapping[Precision, File], precision: Precision) -> File | None:
+    """The user's own file for a precision; INT8's does for both rows of it."""
+    return given.get(precision, given.get(Precision.INT8) if precision in QUANTIZED else None)
+
+
+def makes_int8(settings: Settings) -> bool:
+    """Whether INT8 is asked for and must be made, for which pictures to calibrate on are set apart."""
+    return any(each in QUANTIZED and given_file(settings.variant, each) is None for each in settings.precision)
 
 
 def quantization_options(settings: Settings) -> QuantizationOptions:
@@ -243,14 +264,33 @@ def variant_of(
 
     With --ov-preprocess=model its graph takes raw pictures. Raises BadModel, BadImages and BadOption.
     """
-    path = source.given.get(precision)
-    if path is None and precision is Precision.INT8_BF16:
-        path = source.given.get(Precision.INT8)
-    if path is None:
+    path = given_file(source.given, precision)
+    if path is not None:
+        _check_given(path, precision, source)
+    else:
         path = source.path if precision in SAME_FILE else _made(source, precision, settings, cache, on_progress)
     if settings.preprocess is Place.MODEL and source.preprocessing is not None:
         path = _with_preprocessing(path, source, cache)
     return Variant(precision, path, source.embedded)
+
+
+def _check_given(path: Path, precision: Precision, source: Source) -> None:
+    """Raise BadModel where the user's own file cannot be read, or is of another model by what it takes and gives."""
+    mine, theirs = (_interface(runtime.read_model(each, source.shape)) for each in (source.path, path))
+    if mine != theirs:
+        raise BadModel(
+            f"--ov-variant {precision.value}={path}: goes {theirs}, {source.name} {mine}: give a variant of this model"
+        )
+
+
+def _interface(model: Any) -> str:
+    """``float[1,3,224,224] -> float[1,1000]``; any floating point is one: an FP16 file may take 16 bits."""
+
+    def told(ports: Sequence[Any]) -> str:
+        kinds = [(port.get_element_type(), port.get_partial_shape()) for port in ports]
+        return ", ".join(f"{'float' if kind.is_real() else kind.get_type_name()}{shape}" for kind, shape in kinds)
+
+    return f"{told(model.inputs)} -> {told(model.outputs)}"
 
 
 def _made(
@@ -273,7 +313,7 @@ def _made(
             else:
                 save_model(model, folder / file, half=True)
 
-        return cache.fetch(kind, key, convert) / file
+        return _ir_in(cache.fetch(kind, key, convert))
 
     options = quantization_options(settings)
     key["options"] = options_key(options)
@@ -285,7 +325,7 @@ def _made(
     def build(folder: Path) -> None:
         save_model(quantized(source, settings, on_progress), folder / file)
 
-    return cache.fetch("int8", key, build) / file
+    return _ir_in(cache.fetch("int8", key, build))
 
 
 def quantized(source: Source, settings: Settings, on_progress: OnProgress) -> Any:
@@ -321,4 +361,50 @@ def _with_preprocessing(path: Path, source: Source, cache: ArtifactCache) -> Pat
         model, _ = into_model(runtime.read_model(path, source.shape), preprocessing)
         save_model(model, folder / path.with_suffix(".xml").name)
 
-    return cache.fetch("preprocessed", key, build) / path.with_suffix(".xml").name
+    return _ir_in(cache.fetch("preprocessed", key, build))
+
+
+def _ir_in(artifact: Path) -> Path:
+    """The one IR of an artifact: its key is of content, so a model that lies under two names is called by the first."""
+    return next(artifact.glob("*.xml"))
+
+
+# ---------------------------------------------------------------------------------------------------------- record
+
+
+def source_fields(source: Source, variants: Mapping[Precision, Path]) -> dict[str, Any]:
+    """What the journal keeps of a source: its file, how pictures become inputs, which pictures, what INT8 was made of.
+
+    ``variants`` are the files that are measured. Raises BadModel where the source's own file is gone.
+    """
+    int8 = next((precision for precision in variants if precision in QUANTIZED), None)
+    made = int8 is not None and given_file(source.given, int8) is None
+    return {
+        "name": source.name,
+        "path": str(source.path),
+        "sha256": model_sha256(source.path),
+        "preprocessing": None if source.preprocessing is None else _plain(source.preprocessing),
+        "calibration": _images_fields(source.calibration) if made else None,
+        "evaluation": _images_fields(source.evaluation),
+        "given": {precision.value: str(path) for precision, path in source.given.items()},
+        "int8": None if int8 is None else _provenance_of(variants[int8], source.shape),
+        "notes": list(source.notes),
+    }
+
+
+def _plain(preprocessing: Preprocessing) -> dict[str, Any]:
+    return {name: each.value if isinstance(each, Enum) else each for name, each in asdict(preprocessing).items()}
+
+
+def _images_fields(images: ImageSet | None) -> dict[str, Any] | None:
+    if images is None or not len(images):
+        return None
+    return {"name": images.name, "count": len(images), "content_hash": images.content_hash()}
+
+
+def _provenance_of(path: Path, shape: Shape) -> dict[str, Any] | None:
+    """What an INT8 file says it was made from, empty where ovbench did not make it; None where it cannot be read."""
+    try:
+        return quantization.provenance(runtime.read_model(path, shape))
+    except BadInput:  # its cells say why
+        return None
