@@ -169,7 +169,7 @@ class Evaluation:
 
     def judge(self) -> None:
         """Hold the precision's answers against FP32's, both of which must have been found; skips with the reason."""
-        reason = self.suite.accuracy.judge(self.suite.source_of(self.config), self.config.precision)
+        reason = self.suite.judge(self.config)
         if reason:
             pytest.skip(reason)
 

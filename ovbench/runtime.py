@@ -70,8 +70,11 @@ def read_model(path: Path, shape: Shape) -> Any:
             ) from None
         if "doesn't contain the operation" in str(error):
             raise BadModel(f"{path} has an operation unknown to this OpenVINO: {worker.one_line(error)}") from None
-        if "onversion is failed" in str(error) or "o conversion rule" in str(error):
-            raise BadModel(f"{path} has operations that OpenVINO cannot convert: {worker.one_line(error)}") from None
+        if any(each in str(error) for each in ("OpConversionFailure", "onversion is failed", "o conversion rule")):
+            reason = worker.one_line(error).removeprefix("-- ")
+            raise BadModel(f"{path} has operations that OpenVINO cannot convert: {reason}") from None
+        if "While validating node" in str(error):
+            raise BadModel(f"{path} does not fit together: {worker.one_line(error)} Convert it again") from None
         raise BadModel(f"{path} cannot be read, it is cut off or corrupt: convert or copy it again") from None
     try:
         return worker.read_model(core(), str(path), {name: list(dims) for name, dims in shape.items()}, 0)

@@ -507,6 +507,22 @@ class Suite:
             if note not in self.measured.notes:  # every precision meets the same ones
                 self.measured.notes.append(note)
 
+    def judge(self, config: Config) -> str:
+        """Hold a precision's answers against FP32's and keep the figures; why that cannot be, "" if it can."""
+        reason = self.accuracy.judge(self.source_of(config), config.precision)
+        if not reason:
+            row = (config.model, config.precision)
+            agreement, drop = self.accuracy.agreements.get(row), self.accuracy.drops.get(row)
+            self._note(
+                "accuracy",
+                model=config.model,
+                precision=config.precision.value,
+                agreement=None if agreement is None else dataclasses.asdict(agreement),
+                drop=None if drop is None else {"outcome": drop.outcome.value, "images_needed": drop.images_needed},
+                outputs=[dataclasses.asdict(each) for each in self.accuracy.differences.get(row, ())],
+            )
+        return reason
+
     def fault(self, config: Config) -> str:
         """Why a cell has no figures, "" if it has: it did not run what its name says, or nothing of it was measured."""
         cell = self.measured.cells.get(config)

@@ -57,6 +57,8 @@ def test_labels_and_agreement_are_judged(ended: Ended) -> None:
     assert ended.code == 0, ended.text
     rows = {row["params"]["precision"]: row["extra_info"]["agreement"] for row in ended.stored[-1]["benchmarks"]}
     assert set(rows) == {"FP32", "INT8"}
+    told = {line["precision"]: line["agreement"] for line in ended.of_kind("accuracy")}
+    assert told == rows, "the journal has what the stored rows have"
     for row in rows.values():
         assert row["label_top1"]["value"] == row["top1"]["value"] == 1.0
         assert row["label_top1_drop"]["value"] == 0.0
