@@ -64,22 +64,25 @@ def read_model(path: Path, shape: Shape) -> Any:
         with _stderr_hidden():  # ONNX's and TensorFlow's readers write pages there about a corrupt file
             core().read_model(str(path))
     except RuntimeError as error:
-        if "Incorrect weights in bin file" in str(error):
-            raise BadModel(
-                f"weights {path.with_suffix('.bin')} are cut off or not this model's: copy it again"
-            ) from None
-        if "doesn't contain the operation" in str(error):
-            raise BadModel(f"{path} has an operation unknown to this OpenVINO: {worker.one_line(error)}") from None
-        if any(each in str(error) for each in ("OpConversionFailure", "onversion is failed", "o conversion rule")):
-            reason = worker.one_line(error).removeprefix("-- ")
-            raise BadModel(f"{path} has operations that OpenVINO cannot convert: {reason}") from None
-        if "While validating node" in str(error):
-            raise BadModel(f"{path} does not fit together: {worker.one_line(error)} Convert it again") from None
-        raise BadModel(f"{path} cannot be read, it is cut off or corrupt: convert or copy it again") from None
+        raise BadModel(_unreadable(path, error)) from None
     try:
         return worker.read_model(core(), str(path), {name: list(dims) for name, dims in shape.items()}, 0)
     except (worker.Refusal, RuntimeError) as error:
         raise BadOption(f"--ov-shape: {worker.one_line(error)}") from None
+
+
+def _unreadable(path: Path, error: RuntimeError) -> str:
+    """What a front end's refusal means: missing weights, an operation it has not, shapes that clash, or noise."""
+    text, reason = str(error), worker.one_line(error).removeprefix("-- ")
+    if "Incorrect weights in bin file" in text:
+        return f"weights {path.with_suffix('.bin')} are cut off or not this model's: copy it again"
+    if "doesn't contain the operation" in text:
+        return f"{path} has an operation unknown to this OpenVINO: {reason}"
+    if any(each in text for each in ("OpConversionFailure", "onversion is failed", "o conversion rule")):
+        return f"{path} has operations that OpenVINO cannot convert: {reason}"
+    if "While validating node" in text:
+        return f"{path} does not fit together: {reason.rstrip('.')}: convert it again"
+    return f"{path} cannot be read, it is cut off or corrupt: convert or copy it again"
 
 
 @contextlib.contextmanager
