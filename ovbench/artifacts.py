@@ -56,12 +56,11 @@ def file_sha256(path: Path) -> str:
 
 
 def model_sha256(model: Path) -> str:
-    """SHA-256 of a model's content: of an ``.xml`` with the ``.bin`` beside it, of all files of a folder, of a file.
+    """SHA-256 of a model's content: of a file with the weights that lie beside it, or of all files of a folder.
 
     Raises BadModel when a file is missing or cannot be read. A ``.bin`` that is not there counts as none:
     whether the model can do without is for OpenVINO to say.
     """
-    weights = model.with_suffix(".bin")
     digest = hashlib.sha256()
     try:
         if model.is_dir():
@@ -69,11 +68,21 @@ def model_sha256(model: Path) -> str:
                 digest.update(f"{path.relative_to(model).as_posix()} {file_sha256(path)};".encode())
             return digest.hexdigest()
         digest.update(file_sha256(model).encode())
-        if model.suffix == ".xml" and weights.exists():
-            digest.update(file_sha256(weights).encode())
+        for path in _weights_of(model):
+            digest.update(file_sha256(path).encode())
     except OSError as error:
         raise BadModel(f"cannot read model {error.filename}: {error.strerror}: check the path") from error
     return digest.hexdigest()
+
+
+def _weights_of(model: Path) -> list[Path]:
+    """Files beside a model that hold its weights: a ``.bin``, Paddle's ``.pdiparams``, those that an ONNX names."""
+    if model.suffix == ".onnx":
+        content = model.read_bytes()
+        beside = sorted(path for path in model.parent.iterdir() if path != model and path.is_file())
+        return [path for path in beside if path.name.encode() in content]
+    weights = model.with_suffix({".xml": ".bin", ".pdmodel": ".pdiparams"}.get(model.suffix, model.suffix))
+    return [weights] if weights != model and weights.exists() else []
 
 
 def canonical_json(value: JSON) -> str:

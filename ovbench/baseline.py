@@ -37,6 +37,7 @@ from ovbench.lanes import Askable, Lane, LaneSpec
 from ovbench.models import source as sources
 from ovbench.options import Settings
 from ovbench.policy import Waiver
+from ovbench.precision import Variant
 from ovbench.samples import Block, Replicate, samples_s
 from ovbench.sessions import StoredSession, find_session, list_sessions
 from ovbench.sides import Side, parse_side
@@ -145,23 +146,28 @@ def resolve(
 
 
 def _order_of_model(given: str, settings: Settings, order: Order, cache: ArtifactCache, progress: Progress) -> Order:
-    """The candidate's order with the files of another model, of equal inputs."""
+    """The candidate's order with the files of another model, of equal inputs; no given variant is of that model."""
+    settings = replace(settings, variant={})
     with progress("Baseline model") as advance:
         source = sources.resolve(given, settings, cache, lambda doing, share: advance(share, doing))
-    mine = next(iter(order.variants.values())).path
-    interfaces = [_inputs(source.path, settings), _inputs(mine, settings)]
-    if interfaces[0] != interfaces[1]:
-        raise BadOption(
-            f"{FLAG} {settings.baseline}: takes other inputs, {interfaces[0]}, than the model, {interfaces[1]}: "
-            "compare models of one interface"
-        )
-    variants = {}
+    variants: dict[tuple[str, str], Variant] = {}
     for name, precision in order.variants:
         with progress(f"Baseline {precision} model") as advance:
             variants[name, precision] = sources.variant_of(
                 source, Precision(precision), settings, cache, lambda doing, share: advance(share, doing)
             )
+        if len(variants) == 1:  # the first is FP32's as a rule, which costs nothing to make
+            _check_inputs(variants[name, precision].path, order.variants[name, precision].path, settings)
     return replace(order, variants=variants)
+
+
+def _check_inputs(path: Path, mine: Path, settings: Settings) -> None:
+    interfaces = [_inputs(path, settings), _inputs(mine, settings)]
+    if interfaces[0] != interfaces[1]:
+        raise BadOption(
+            f"{FLAG} {settings.baseline}: takes other inputs, {interfaces[0]}, than the model, {interfaces[1]}: "
+            "compare models of one interface"
+        )
 
 
 def _inputs(path: Path, settings: Settings) -> list[tuple[list[int], str]]:

@@ -365,6 +365,20 @@ def test_file_sha256_is_sha256_at_every_chunk_boundary(tmp_path: Path, size: int
     assert file_sha256(tmp_path / "file") == hashlib.sha256(data).hexdigest()
 
 
+def test_model_sha256_sees_weights_that_lie_beside_other_formats(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"graph, weights in net.weights")
+    (tmp_path / "net.pdmodel").write_bytes(b"graph")
+    for name in ("net.weights", "net.pdiparams", "unrelated.txt"):
+        (tmp_path / name).write_bytes(b"1")
+    before = {name: model_sha256(tmp_path / name) for name in ("net.onnx", "net.pdmodel")}
+    (tmp_path / "unrelated.txt").write_bytes(b"2")
+    assert {name: model_sha256(tmp_path / name) for name in before} == before
+    (tmp_path / "net.weights").write_bytes(b"2")
+    (tmp_path / "net.pdiparams").write_bytes(b"2")
+    after = {name: model_sha256(tmp_path / name) for name in before}
+    assert not set(after.values()) & set(before.values())
+
+
 def test_model_sha256_sees_both_files_and_not_the_name(tmp_path: Path) -> None:
     def model(name: str, xml: bytes, weights: bytes) -> str:
         (tmp_path / name).with_suffix(".bin").write_bytes(weights)
