@@ -23,7 +23,6 @@ from ovbench.config import (
     Cache,
     Config,
     Hint,
-    Mode,
     Precision,
     expand,
     startup_cells,
@@ -31,21 +30,21 @@ from ovbench.config import (
     with_partners,
 )
 from ovbench.errors import BadOption, NotWritable, OvbenchError
+from ovbench.floors import SPEEDUP, Gate, Rules, speedup_floor
 from ovbench.lanes import Lane
 from ovbench.layers import LayerProfile
-from ovbench.machine import Isa
 from ovbench.models import source as model_source
 from ovbench.models.names import EMBEDDED, names_of
 from ovbench.models.source import Source
 from ovbench.options import BY_NAME, Settings, write_settings
 from ovbench.pipeline import Pipeline
-from ovbench.policy import Policy, Target, Waiver
-from ovbench.precision import QUANTIZED, Variant
+from ovbench.policy import Policy, Target
+from ovbench.precision import Variant
 from ovbench.reference import Reference
 from ovbench.samples import Replicate, Summary, summarize
 from ovbench.startup import Start
 from ovbench.stats import Estimate, ratio_estimate
-from ovbench.verdict import Outcome, Verdict, check_floor, compare
+from ovbench.verdict import Outcome, Verdict, compare
 
 LANE_START_S = 0.5  # process, numpy, openvino and core of a lane; a first guess that the probe's own time replaces
 MEMORY_SHARE = 0.5  # of what is free, for the contestants of one lane (--ov-max-memory)
@@ -53,38 +52,7 @@ MEMORY_SHARE = 0.5  # of what is free, for the contestants of one lane (--ov-max
 # Band of a speed-up verdict on a host without a profile: our A/A ratios stay within it (docs/method.md).
 NOISE_BAND = 0.02
 
-# Floors of INT8's speed-up over FP32 on MobileNetV2 by instruction set, about 15 % under the least of OpenVINO's
-# published ratios (docs/method.md names each): AVX2 1.2-2.1, AVX-VNNI 1.9-2.5, AVX512-VNNI 2.6-3.4, AMX 2.5-3.7.
-THROUGHPUT_FLOOR = {Isa.AVX2: 1.1, Isa.AVX_VNNI: 1.5, Isa.AVX512_VNNI: 1.5, Isa.AMX: 1.5}
-LATENCY_FLOOR = 1.0  # published figures give no paired latency
-OTHER_FLOOR = 1.0
-
-# What a gate says it holds -> the option of its floor; the policy file names it without "min_".
-FLOOR_OPTIONS = {
-    "speed-up over FP32": "min_speedup",
-    "warm cache gain": "min_cache_gain",
-    "top-1 agreement with FP32": "min_top1_agreement",
-    "top-5 overlap with FP32": "min_top5_overlap",
-}
-
 Progress = Callable[[str], AbstractContextManager[Callable[[float, str], None]]]
-
-
-@dataclass(frozen=True)
-class Gate:
-    """One figure of one cell held against its floor."""
-
-    what: str
-    config: Config
-    estimate: Estimate
-    floor: float
-    outcome: Outcome
-    waiver: Waiver | None = None
-
-    @property
-    def fails(self) -> bool:
-        """Whether it is evidence that the floor is broken, and nobody has borne it."""
-        return self.outcome is Outcome.FAILED and self.waiver is None
 
 
 @dataclass
@@ -450,30 +418,16 @@ class Suite:
 
     def speedup_floor(self, config: Config) -> float | None:
         """The floor that a cell's speed-up is held to; None for cells that have none."""
-        if config.precision not in QUANTIZED:
-            return None
-        if self.settings.min_speedup is not None:
-            return self.settings.min_speedup
         source = self.sources.get(config.model)
-        if source is None or not source.embedded:
-            return OTHER_FLOOR
-        return LATENCY_FLOOR if config.mode is Mode.SYNC else THROUGHPUT_FLOOR.get(self.host.isa, OTHER_FLOOR)
+        embedded = source is not None and source.embedded
+        return speedup_floor(config, self.settings.min_speedup, embedded, self.host.isa)
 
     def hold(self, what: str, config: Config, estimate: Estimate, floor: float) -> Gate:
-        """Judge a figure against its floor and remember it for the report; in a smoke run nothing is evidence.
-
-        A floor of the policy file takes the place of a default one; an option that was given beats both.
-        """
-        option = FLOOR_OPTIONS[what]
-        target = Target(config.model, config.id, option.removeprefix("min_"))
-        if getattr(self.settings, option) == getattr(Settings(), option):
-            named = self.policy.floor(target)
-            floor = floor if named is None else named
-        outcome = Outcome.SKIPPED if self.smoke else check_floor(estimate, floor)
-        if option == "min_speedup" and self.measured.busy and not self.smoke:
-            outcome = Outcome.UNSURE
-        waiver = self.policy.waiver(target, self.today) if outcome is Outcome.FAILED else None
-        gate = Gate(what, config, estimate, floor, outcome, waiver)
+        """Judge a figure against its floor and remember it; a smoke run or a busy machine is no evidence."""
+        instead = Outcome.SKIPPED if self.smoke else None
+        if what == SPEEDUP and self.measured.busy and not self.smoke:
+            instead = Outcome.UNSURE
+        gate = Rules(self.settings, self.policy, self.today).hold(what, config, estimate, floor, instead)
         self.gates.append(gate)
         return gate
 

@@ -9,10 +9,11 @@ import pytest
 
 from ovbench.campaign import Cell
 from ovbench.config import Config, Precision
+from ovbench.floors import Gate
 from ovbench.options import Settings
 from ovbench.report.gates import failure_text, gate_text
 from ovbench.stats import Estimate
-from ovbench.suite import Gate, Suite
+from ovbench.suite import Suite
 from ovbench.verdict import Outcome
 
 INT8 = Config("tiny", precision=Precision.INT8)

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from ovbench.config import Config, Hint, Precision
+from ovbench.floors import FLOOR_OPTIONS
 from ovbench.options import Settings
 from ovbench.policy import Policy, Waiver
 from ovbench.stats import Estimate
-from ovbench.suite import FLOOR_OPTIONS, Suite
+from ovbench.suite import Suite
 from ovbench.verdict import Outcome
 
 INT8 = Config(precision=Precision.INT8, hint=Hint.LATENCY)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ovbench.config import Config, fp32_partner
+from ovbench.floors import Gate
 from ovbench.precision import describe_shares
 from ovbench.report.numbers import percent, ratio
-from ovbench.suite import Gate, Suite
+from ovbench.suite import Suite
 
 SHARES = ("agreement", "overlap")
 
