@@ -91,7 +91,7 @@ class Baseline:
     order: Order | None = None
     version: str = ""
     tolerances: Mapping[str, float] = field(default_factory=dict)
-    """Tolerances of the policy file by config id; all other cells have ``tolerance``."""
+    """Tolerances of the policy file by config key; all other cells have ``tolerance``."""
     stored: StoredSession | None = None
     history: tuple[StoredSession, ...] = ()
     comparisons: list[Comparison] = field(default_factory=list)

@@ -190,7 +190,7 @@ class Evaluation:
 
     @property
     def floors(self) -> tuple[tuple[str, Estimate, float], ...]:
-        """What is held, the figure, its floor; FP32 is not held against itself, nor what was calibrated on nothing."""
+        """What is held, the figure, its floor; FP32 is not held against itself, nor a model that does not classify."""
         found, settings = self.agreement, self.suite.settings
         if found is None or self.config.precision is Precision.FP32:
             return ()

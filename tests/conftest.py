@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
 from ovbench.worker import import_openvino
+
+CommandLine = Callable[..., tuple[Any, str, str]]
 
 # No absolute time is asserted: a busy machine is no reason for a test to fail.
 settings.register_profile("ovbench", deadline=None)
@@ -31,3 +36,18 @@ def tiny_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tiny") / "tiny.xml"
     openvino.save_model(openvino.Model([logits], [image], "tiny"), path, compress_to_fp16=False)
     return path
+
+
+@pytest.fixture
+def command_line(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> CommandLine:
+    """Run a command line of ``ovbench`` in this process: exit code, what it printed, what it said on stderr."""
+    from ovbench import cli
+
+    def run(*arguments: object) -> tuple[Any, str, str]:
+        monkeypatch.setattr(sys, "argv", ["ovbench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = capfd.readouterr()
+        return end.value.code, out, err
+
+    return run

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_images import Numbers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,23 +23,6 @@ from ovbench.images.sets import Subset
 from ovbench.preprocessing import raw
 
 CLASSES = 7
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """Pictures that hold nothing but their number; those in ``lost`` cannot be read."""
-
-    count: int
-    lost: frozenset[int] = frozenset()
-    name: str = "numbers"
-
-    def __len__(self) -> int:
-        return self.count
-
-    def image(self, i: int) -> Any:
-        if i in self.lost:
-            raise UnreadableImage(f"image {i} cannot be read, it is empty: remove it")
-        return np.full((1,), i)
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -12,24 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_lines import run_all
 
 from ovbench.records import read_journal
-
-# Many command lines in one process: openvino is imported once. Each ends with its code, output and errors on a line.
-DRIVER = """
-import contextlib, io, json, sys
-from ovbench import cli
-for arguments in json.loads(sys.argv[1]):
-    sys.argv = ["ovbench", *arguments]
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            cli.main()
-            code = None
-        except SystemExit as end:
-            code = end.code
-    print(json.dumps([code, out.getvalue(), err.getvalue()]))
-"""
 
 # ovbench ab that says on stdout when a line of the journal is on the disk.
 TOLD = """
@@ -55,15 +39,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def run(folder: Path, command_lines: list[list[str]]) -> list[tuple[Any, str, str]]:
-    told = subprocess.run(
-        [sys.executable, "-c", DRIVER, json.dumps(command_lines)],
-        env=environment(folder),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return [tuple(json.loads(line)) for line in told.stdout.splitlines()]
+    return run_all(folder, command_lines, environment(folder))
 
 
 def test_what_cannot_be_compared_is_one_line_and_exit_4(tiny_model_path: Path, tmp_path: Path) -> None:

@@ -5,50 +5,27 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from command_lines import run_all
 
 from ovbench.images.scenes import Scenes
 from ovbench.images.sets import Subset
 from ovbench.pipeline import write_pictures
 from ovbench.worker import import_openvino
 
-# Many command lines in one process: openvino is imported once. Each ends with its code, output and errors on a line.
-DRIVER = """
-import contextlib, io, json, sys
-from ovbench import cli
-for arguments in json.loads(sys.argv[1]):
-    sys.argv = ["ovbench", *arguments]
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            cli.main()
-            code = None
-        except SystemExit as end:
-            code = end.code
-    print(json.dumps([code, out.getvalue(), err.getvalue()]))
-"""
 NAMES = [f"kind_{number}" for number in range(10)]
 REAL_MODEL = os.environ.get("OVBENCH_TEST_MODEL", "")
 REAL_IMAGES = os.environ.get("OVBENCH_TEST_IMAGES", "")
 
 
 def run(folder: Path, *command_lines: list[str]) -> list[tuple[Any, str, str]]:
-    told = subprocess.run(
-        [sys.executable, "-c", DRIVER, json.dumps([["classify", *each] for each in command_lines])],
-        env={**os.environ, "OVBENCH_CACHE_DIR": str(folder / "cache"), "PYTHONWARNINGS": "default"},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return [tuple(json.loads(line)) for line in told.stdout.splitlines()]
+    environment = {**os.environ, "OVBENCH_CACHE_DIR": str(folder / "cache"), "PYTHONWARNINGS": "default"}
+    return run_all(folder, [["classify", *each] for each in command_lines], environment)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ovbench import cli, quantization
+from ovbench import quantization
 from ovbench.agreement import measure_agreement
 from ovbench.quantization import provenance, quantized_by
 from ovbench.report.quantization import quantized_text
@@ -45,18 +44,10 @@ def model(tiny_model_path: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ovbench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: Any) -> Any:
-    """Run a command line here: exit code, what it printed, what it said on stderr."""
+def ovbench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command_line: Any) -> Any:
+    """A command line, with a cache of its own."""
     monkeypatch.setenv("OVBENCH_CACHE_DIR", str(tmp_path / "cache"))
-
-    def run(*arguments: object) -> tuple[Any, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ovbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = capfd.readouterr()
-        return end.value.code, out, err
-
-    return run
+    return command_line
 
 
 def files(folder: Path) -> set[str]:

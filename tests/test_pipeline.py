@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_images import Numbers
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
@@ -40,23 +41,6 @@ from ovbench.report.pipeline import pipeline_notes, pipelines_table
 from ovbench.stats import MIN_REPLICATES
 
 COST_NS = {Way.SYNC: 4_000_000, Way.OVERLAPPED: 2_000_000, Way.PREPARATION: 500_000, Way.INFERENCE: 1_500_000}
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """Pictures of one pixel; those in ``lost`` cannot be read."""
-
-    count: int
-    lost: frozenset[int] = frozenset()
-    name: str = "numbers"
-
-    def __len__(self) -> int:
-        return self.count
-
-    def image(self, i: int) -> Any:
-        if i in self.lost:
-            raise UnreadableImage(f"image {i} cannot be read, it is empty: remove it")
-        return np.full((1, 1, 3), i, np.uint8)
 
 
 @dataclass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import colours
 import pytest
 from sessions import Ended, Suite
 
-from ovbench import cli, quantization
+from ovbench import quantization
 from ovbench.artifacts import ArtifactCache
 from ovbench.config import Precision
 from ovbench.models.source import resolve
@@ -124,18 +123,10 @@ def test_too_few_pictures_end_the_session_with_one_line(suite: Suite, folder: Pa
 
 
 @pytest.fixture
-def ovbench(monkeypatch: pytest.MonkeyPatch, folder: Path, capfd: Any) -> Any:
-    """Run a command line here: exit code, what it printed, what it said on stderr."""
+def ovbench(monkeypatch: pytest.MonkeyPatch, folder: Path, command_line: Any) -> Any:
+    """A command line, with a cache of its own."""
     monkeypatch.setenv("OVBENCH_CACHE_DIR", str(folder / "cache"))
-
-    def run(*arguments: object) -> tuple[Any, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ovbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = capfd.readouterr()
-        return end.value.code, out, err
-
-    return run
+    return command_line
 
 
 def test_commands_name_their_own_flags(ovbench: Any, folder: Path, tmp_path: Path) -> None:
