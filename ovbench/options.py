@@ -211,6 +211,15 @@ def _baseline(text: str) -> str:
     return text
 
 
+REPORT_FORMS = (".html", ".md", ".json")
+
+
+def _report(text: str) -> str:
+    if text and not text.endswith(REPORT_FORMS):
+        raise ValueError("give a file that ends in .html, .md or .json")
+    return text
+
+
 def _models(text: str) -> tuple[str, ...]:
     given = _lines(str)(text)
     if not given:
@@ -403,6 +412,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("reference", "false", "Measure LATENCY-1 and THROUGHPUT-AUTO cells through benchmark_app too, in turns with "
            "ours.", _switch, _write_switch, switch=True),
     Option("reference_rounds", "5", "Rounds of --ov-reference.", _whole(2, "")),
+    Option("report", "", "Write a report of this run to this file: .html, .md or .json.", _report),
     Option("plan", "false", "Print cells, aliases and the estimated time; measure nothing.", _switch, _write_switch,
            switch=True),
 )  # fmt: skip
@@ -451,6 +461,7 @@ class Settings:
     profile: bool = False
     reference: bool = False
     reference_rounds: int = 5
+    report: str = ""
     plan: bool = False
 
     def matrix(self, model_names: Sequence[str]) -> Matrix:

@@ -80,6 +80,7 @@ settings_of_any_kind = st.builds(
     min_top1_agreement=share,
     min_top5_overlap=share,
     min_cache_gain=st.floats(0, 1000),
+    report=st.just("") | plain_text.map(lambda text: f"{text}.html"),
     plan=st.booleans(),
 )
 
@@ -131,6 +132,7 @@ def test_flag_key_and_help_follow_from_the_name(option: Any) -> None:
         ("streams", "abc", "AUTO or a number"),
         ("streams", "-3", "at least 1"),
         ("streams", "0", "at least 1"),
+        ("report", "report.pdf", ".html, .md or .json"),
         ("streams", "2,,4", "commas between"),
         ("streams", "1.5", "AUTO or a number"),
         ("precision", "FP64", "not one of FP32, BF16, FP16, W8, INT8, INT8-BF16"),
