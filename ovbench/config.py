@@ -142,6 +142,25 @@ class Config:
         )
 
 
+SHORT_HINT = {Hint.LATENCY: "lat", Hint.THROUGHPUT: "thr", Hint.CUMULATIVE_THROUGHPUT: "cum", Hint.NONE: "none"}
+
+
+def cell_name(config: Config) -> str:
+    """A config in a table: ``INT8 thr AUTO off``; axes at their default left out."""
+    hint = SHORT_HINT[config.hint]
+    parts = [config.precision.value, hint, str(config.streams), config.cache.value]
+    parts += [
+        f"{letter}{value}"
+        for letter, value in (("t", config.threads), ("r", config.requests), ("b", config.batch))
+        if value
+    ]
+    if config.inputs is not Inputs.PRESET:
+        parts[3] = config.inputs.value  # such a row is never cached
+    if config.device != Config().device:
+        parts.append(config.device)
+    return " ".join(parts)
+
+
 def fp32_partner(config: Config) -> Config:
     """The cell that a speed-up is measured against: the same in all but precision."""
     return replace(config, precision=Precision.FP32)

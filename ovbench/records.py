@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ovbench.config import Config, Mode
-from ovbench.errors import NotWritable
+from ovbench.errors import BadInput, NotWritable
 from ovbench.samples import Block, Replicate
 
 FORMAT = 1
@@ -64,22 +64,57 @@ def block_fields(block: Block) -> dict[str, Any]:
     }
 
 
+def block_from_fields(fields: Mapping[str, Any]) -> Block:
+    """The inverse of ``block_fields``."""
+    return Block(fields["round"], tuple(fields["wall_ns"]), tuple(fields["latency_ns"]), fields["window_ns"])
+
+
 def replicate_from_fields(fields: Mapping[str, Any]) -> tuple[Config, Replicate]:
     """The inverse of ``replicate_fields``, from a line of kind ``replicate``."""
-    blocks = tuple(
-        Block(each["round"], tuple(each["wall_ns"]), tuple(each["latency_ns"]), each["window_ns"])
-        for each in fields["blocks"]
-    )
+    blocks = tuple(map(block_from_fields, fields["blocks"]))
     return Config.from_axes(fields["config"]), Replicate(fields["lane"], Mode(fields["mode"]), blocks)
 
 
+@dataclass(frozen=True)
+class Whole:
+    """What can be read of a journal: its whole lines in order, and whether a kill cut one more off."""
+
+    lines: tuple[Mapping[str, Any], ...]
+    cut_off: bool
+
+
 def read_journal(path: Path) -> Iterator[Mapping[str, Any]]:
-    """The lines of a journal; a last line cut off by a kill is left out."""
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            if not line.endswith("\n"):
-                return
-            yield json.loads(line)
+    """The lines of a journal; a last line cut off by a kill is left out. Raises BadInput as ``read_whole`` does."""
+    return iter(read_whole(path).lines)
+
+
+def read_whole(path: Path) -> Whole:
+    """The lines of a journal, and whether it was cut off: a line is whole once its newline is written.
+
+    Raises BadInput for a file that cannot be read, holds something else, or is of a format that is newer than FORMAT.
+    """
+    try:
+        whole, _, rest = path.read_bytes().rpartition(b"\n")
+    except OSError as error:
+        raise BadInput(f"cannot read the journal {path}: {error.strerror}: name another") from None
+    written = whole.split(b"\n") if whole else []
+    return Whole(tuple(_read_line(path, number, line) for number, line in enumerate(written, 1)), bool(rest))
+
+
+def _read_line(path: Path, number: int, line: bytes) -> Mapping[str, Any]:
+    try:
+        fields = json.loads(line)
+        version, _kind = fields["format"], fields["kind"]
+        newer = version > FORMAT
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise BadInput(
+            f"line {number} of {path} is none of a journal: name another file, or remove that line"
+        ) from None
+    if newer:
+        raise BadInput(
+            f"{path} is of the journal's format {version}, this ovbench reads up to {FORMAT}: upgrade ovbench"
+        )
+    return cast("Mapping[str, Any]", fields)
 
 
 def check_writable(folder: Path) -> None:

@@ -20,13 +20,11 @@ from ovbench.campaign import Cell, Measurements, Order, Plan
 from ovbench.comparison import pair_fields
 from ovbench.config import (
     AUTO,
-    Cache,
     Config,
     Hint,
     Precision,
     expand,
     startup_cells,
-    uncached_twin,
     with_partners,
 )
 from ovbench.errors import BadOption, NotWritable, OvbenchError
@@ -41,16 +39,14 @@ from ovbench.pipeline import Pipeline
 from ovbench.policy import Policy, Target
 from ovbench.precision import Variant
 from ovbench.reference import Reference
-from ovbench.samples import Replicate, Summary, summarize
+from ovbench.samples import Replicate, Summary
 from ovbench.startup import Start
-from ovbench.stats import Estimate, ratio_estimate
-from ovbench.verdict import Outcome, Verdict, compare
+from ovbench.stats import Estimate
+from ovbench.story import figures, lines
+from ovbench.verdict import Outcome, Verdict
 
 LANE_START_S = 0.5  # process, numpy, openvino and core of a lane; a first guess that the probe's own time replaces
 MEMORY_SHARE = 0.5  # of what is free, for the contestants of one lane (--ov-max-memory)
-
-# Band of a speed-up verdict on a host without a profile: our A/A ratios stay within it (docs/method.md).
-NOISE_BAND = 0.02
 
 Progress = Callable[[str], AbstractContextManager[Callable[[float, str], None]]]
 
@@ -258,6 +254,7 @@ class Suite:
             replace(each, waiver=self.policy.waiver(targets[each.config], self.today)) if each.broken else each
             for each in baseline.judged
         )
+        self._note("baseline", **lines.baseline_fields(baseline))
 
     def _measure_cells(self, plan: Plan) -> None:
         assert self.order is not None
@@ -273,9 +270,13 @@ class Suite:
                 share = min(0.99, (clock() - begin) / max(plan.total_s, 1e-9))
                 advance(share, f"lane {self.measured.lanes} of {plan.lanes * len(plan.groups)}, round {rounds}")
 
+            known = dict(self.measured.cells)
             campaign.measure(
                 self.order, plan, self.measured, Lane, self._cache_root, clock, self._keep_replicate, on_round
             )
+        for cell in self.measured.cells.values():
+            if cell != known.get(cell.config):  # it became a fault
+                self._note_cell(cell)
 
     def _note(self, kind: str, **fields: Any) -> None:
         """One line in the journal; a smoke run has none, since nothing of it is evidence."""
@@ -283,7 +284,8 @@ class Suite:
             self.journal.write(kind, **fields)
 
     def _keep_replicate(self, config: Config, replicate: Replicate) -> None:
-        self._note("replicate", **records.replicate_fields(config, replicate))
+        rejected = sorted(number for lane, number in self.measured.rejected if lane == replicate.lane)
+        self._note("replicate", **records.replicate_fields(config, replicate), rejected=rejected)
 
     def _measure_starts(self, configs: Sequence[Config]) -> None:
         assert self.order is not None
@@ -297,6 +299,7 @@ class Suite:
                 done += 1
                 if isinstance(start, str):
                     self.start_faults[config] = start
+                    self._note("start_fault", cell=config.id, config=config.axes, fault=start)
                 else:
                     self.starts[config].append(start)
                     self._note("start", cell=config.id, config=config.axes, **vars(start))
@@ -316,21 +319,33 @@ class Suite:
             commit=machine.commit(Path.cwd()),
         )
         for cell in self.measured.cells.values():
-            self._note(
-                "cell",
-                cell=cell.config.id,
-                config=cell.config.axes,
-                effective=dict(cell.effective),
-                alias_of=None if cell.alias_of is None else cell.alias_of.id,
-                digest=cell.digest,
-                fault=cell.fault,
-                warning=cell.proof.warning,
-            )
+            self._note_cell(cell)
+        for (name, precision), reason in self.unsupported.items():
+            self._note("skipped", model=name, precision=precision.value, reason=reason)
         if self.smoke:  # what is read for it is not needed then
             return
         for name, source in self.sources.items():
-            files = {precision: each.path for (model, precision), each in self.variants.items() if model == name}
-            self._note("source", **model_source.source_fields(source, files))
+            variants = {precision: each for (model, precision), each in self.variants.items() if model == name}
+            files = {precision: each.path for precision, each in variants.items()}
+            sizes = {precision.value: each.size_bytes for precision, each in variants.items()}
+            self._note("source", **model_source.source_fields(source, files), sizes_bytes=sizes)
+
+    def _note_cell(self, cell: Cell) -> None:
+        self._note(
+            "cell",
+            cell=cell.config.id,
+            config=cell.config.axes,
+            effective=dict(cell.effective),
+            alias_of=None if cell.alias_of is None else cell.alias_of.id,
+            digest=cell.digest,
+            fault=cell.fault,
+            warning=cell.proof.warning,
+        )
+
+    def keep_pipeline(self, config: Config, pipeline: Pipeline) -> None:
+        """Remember what file to top-5 took with a cell's model."""
+        self.pipelines[config.model, config.precision] = pipeline
+        self._note("pipeline", **lines.pipeline_fields((config.model, config.precision), pipeline))
 
     def write_bench(self, nodeid: str, fullname: str, outcome: str, config: Config, reason: str) -> None:
         """One line for a finished bench."""
@@ -398,23 +413,15 @@ class Suite:
 
     def summary(self, config: Config) -> Summary | None:
         """Figures of a cell so far."""
-        if config not in self.measured.cells:
-            return None
-        return summarize(self.measured.samples(config), config.batch or 1)
+        return figures.summary_of(self.measured, config)
 
     def speedup(self, config: Config) -> Estimate | None:
         """Speed-up over FP32 with its interval; None for FP32 itself and where nothing was measured."""
-        if config.precision is Precision.FP32 or config not in self.measured.cells:
-            return None
-        logs = self.measured.log_speedups(config)
-        return ratio_estimate(logs) if logs else None
+        return figures.speedup_of(self.measured, config)
 
     def verdict(self, config: Config) -> Verdict | None:
         """FASTER, SLOWER, SAME or UNSURE against FP32."""
-        speedup = self.speedup(config)
-        if speedup is not None and self.measured.busy:
-            return Verdict.UNSURE
-        return None if speedup is None else compare(inverse(speedup), NOISE_BAND)
+        return figures.verdict_of(self.measured, self.speedup(config))
 
     def speedup_floor(self, config: Config) -> float | None:
         """The floor that a cell's speed-up is held to; None for cells that have none."""
@@ -429,6 +436,7 @@ class Suite:
             instead = Outcome.UNSURE
         gate = Rules(self.settings, self.policy, self.today).hold(what, config, estimate, floor, instead)
         self.gates.append(gate)
+        self._note("floor", **lines.gate_fields(gate))
         return gate
 
     # -------------------------------------------------------------------------------------------------- accuracy
@@ -473,6 +481,7 @@ class Suite:
                 precision=config.precision.value,
                 agreement=None if agreement is None else dataclasses.asdict(agreement),
                 drop=None if drop is None else {"outcome": drop.outcome.value, "images_needed": drop.images_needed},
+                max_drop=self.accuracy.max_drop,
                 outputs=[dataclasses.asdict(each) for each in self.accuracy.differences.get(row, ())],
             )
         return reason
@@ -490,20 +499,11 @@ class Suite:
 
     def start_fault(self, config: Config) -> str:
         """Why the starts of a cell are no evidence, "" if they are: one failed, or the warm cache proved nothing."""
-        if config in self.start_faults:
-            return self.start_faults[config]
-        if not self.starts.get(config):
-            return "nothing was measured"
-        if config.cache is not Cache.WARM:
-            return ""
-        return startup.cache_fault(self.starts.get(uncached_twin(config), []), self.starts.get(config, []))
+        return figures.start_fault_of(self.starts, self.start_faults, config)
 
     def cache_gain(self, config: Config) -> Estimate | None:
         """Time to the first answer without a cache / with a warm one, paired by round."""
-        if config.cache is not Cache.WARM:
-            return None
-        logs = startup.log_cache_gains(self.starts.get(uncached_twin(config), []), self.starts.get(config, []))
-        return ratio_estimate(logs) if logs else None
+        return figures.cache_gain_of(self.starts, config)
 
 
 def check_models(settings: Settings) -> None:
@@ -524,10 +524,3 @@ def in_matrix_order(settings: Settings, configs: Iterable[Config]) -> tuple[Conf
     cells = dict.fromkeys((*expand(axes), *startup_cells(axes)))
     rank = {config: number for number, config in enumerate(cells)}
     return tuple(sorted(configs, key=lambda config: rank.get(config, len(rank))))
-
-
-def inverse(estimate: Estimate) -> Estimate:
-    """The estimate of 1/x: a speed-up as a ratio of times, and back."""
-    if estimate.low is None or estimate.high is None:
-        return Estimate(1 / estimate.value, None, None, estimate.count)
-    return Estimate(1 / estimate.value, 1 / estimate.high, 1 / estimate.low, estimate.count)

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ovbench.campaign import Cell, Measurements
-from ovbench.config import Cache, Config, Hint, Inputs, Mode, Precision
+from ovbench.config import Cache, Config, Hint, Inputs, Mode, Precision, cell_name
 from ovbench.options import Settings
 from ovbench.report.numbers import DASH, mebibytes, milliseconds, percent, ratio, significant
 from ovbench.report.page import WIDTH
 from ovbench.report.progress import progress_bar
-from ovbench.report.terminal import cell_name, summary_text
+from ovbench.report.terminal import summary_text
 from ovbench.samples import Block, Replicate
 from ovbench.stats import Estimate
 from ovbench.suite import Suite, in_matrix_order

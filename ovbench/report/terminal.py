@@ -10,7 +10,7 @@ from rich.table import Table
 from ovbench import reference
 from ovbench.baseline import planned_s
 from ovbench.campaign import Cell
-from ovbench.config import Config, Hint, Inputs
+from ovbench.config import Config, cell_name
 from ovbench.report.accuracy import accuracy_lines, accuracy_table, outputs_lines, outputs_table
 from ovbench.report.baseline import against, baseline_notes, baseline_table
 from ovbench.report.gates import gate_text
@@ -24,7 +24,6 @@ from ovbench.stats import MIN_REPLICATES
 from ovbench.suite import Suite
 from ovbench.verdict import Outcome
 
-SHORT_HINT = {Hint.LATENCY: "lat", Hint.THROUGHPUT: "thr", Hint.CUMULATIVE_THROUGHPUT: "cum", Hint.NONE: "none"}
 ACCURACY_IMAGES_A_SECOND = 100  # plan's guess for one precision on two AVX2 cores
 START_SECONDS = 0.9  # plan's guess for one fresh start on two AVX2 cores
 
@@ -110,22 +109,6 @@ def _cell_row(suite: Suite, cell: Cell) -> tuple[str, ...]:
         DASH if agreement is None else f"{100 * agreement.top1.value:.1f}",
         DASH if verdict is None else verdict.value,
     )
-
-
-def cell_name(config: Config) -> str:
-    """A config in a table: ``INT8 thr AUTO off``; axes at their default left out."""
-    hint = SHORT_HINT[config.hint]
-    parts = [config.precision.value, hint, str(config.streams), config.cache.value]
-    parts += [
-        f"{letter}{value}"
-        for letter, value in (("t", config.threads), ("r", config.requests), ("b", config.batch))
-        if value
-    ]
-    if config.inputs is not Inputs.PRESET:
-        parts[3] = config.inputs.value  # such a row is never cached
-    if config.device != Config().device:
-        parts.append(config.device)
-    return " ".join(parts)
 
 
 def _ran_as(cell: Cell) -> str:
