@@ -189,7 +189,7 @@ def probe(
     """
     cells: dict[Config, Cell] = {}
     by_effect: dict[tuple[Any, ...], Config] = {}
-    lane = _ready_lane(open_lane)
+    lane = ready_lane(open_lane)
     try:
         for config in _uncached_first(order.configs):
             try:
@@ -198,9 +198,9 @@ def probe(
                 cell = Cell(config, fault=str(refusal))
             except LaneError as death:
                 cell = Cell(config, fault=str(death))
-                lane = _ready_lane(open_lane)
+                lane = ready_lane(open_lane)
             if cell.measured:
-                by_effect[_effect_key(cell)] = config
+                by_effect[effect_key(config, cell.effective)] = config
             cells[config] = cell
             on_cell(cell)
     finally:
@@ -208,7 +208,7 @@ def probe(
     return {config: cells[config] for config in order.configs}
 
 
-def _ready_lane(open_lane: OpenLane) -> Askable:
+def ready_lane(open_lane: OpenLane) -> Askable:
     """A lane that has imported OpenVINO, which is not to count as any cell's time to open."""
     lane = open_lane()
     try:
@@ -273,16 +273,15 @@ def _judged(cell: Cell, cells: Mapping[Config, Cell], by_effect: Mapping[tuple[A
             return replace(cell, fault="outputs of the model loaded from the cache differ from those without a cache")
         if twin is not None and not twin.fault:
             return replace(cell, alias_of=twin.alias_of or twin.config)
-    return replace(cell, alias_of=by_effect.get(_effect_key(cell)))
+    return replace(cell, alias_of=by_effect.get(effect_key(config, cell.effective)))
 
 
 def _cache_dir(cache_root: Path, config: Config) -> Path:
     return cache_root / f"{config.model}-{config.precision.value}"
 
 
-def _effect_key(cell: Cell) -> tuple[Any, ...]:
+def effect_key(config: Config, effective: Mapping[str, Any]) -> tuple[Any, ...]:
     """What makes two cells one: the same file measured the same way with the same effective config."""
-    config, effective = cell.config, cell.effective
     names = (
         "hint",
         "streams",
@@ -291,11 +290,11 @@ def _effect_key(cell: Cell) -> tuple[Any, ...]:
         "inference_precision",
         "execution_mode",
         "pinning",
+        "hyper_threading",
         "device",
     )
-    return (
-        config.model, config.precision, config.mode, config.inputs, config.batch, *(effective[name] for name in names)
-    )  # fmt: skip
+    asked = (config.model, config.precision, config.mode, config.inputs, config.batch)
+    return (*asked, *(effective.get(name) for name in names))
 
 
 # -------------------------------------------------------------------------------------------------------- planning
@@ -352,12 +351,17 @@ def make_plan(cells: Sequence[Cell], order: Order, left_s: float, lane_start_s: 
             f"--ov-budget {order.budget_s:g}s: too small for one round of {len(known)} cells, "
             f"which needs about {math.ceil(needed * 1.2)}s; give that, or select fewer cells"
         )
+    lanes = lanes_within(share_s, start_s, round_s)
+    return Plan(groups, lanes, share_s / lanes, start_s, round_s)
+
+
+def lanes_within(share_s: float, start_s: float, round_s: float) -> int:
+    """How many lanes one after another make the best of ``share_s``; each takes ``start_s`` before its first round."""
     comfortable = max(start_s + MIN_ROUNDS * round_s, start_s / MIN_MEASURING_SHARE)
     lanes = int(share_s / comfortable)
     if lanes < MIN_LANES:
         lanes = min(MIN_LANES, int(share_s / (start_s + round_s)))
-    lanes = min(max(lanes, 1), MAX_LANES)
-    return Plan(groups, lanes, share_s / lanes, start_s, round_s)
+    return min(max(lanes, 1), MAX_LANES)
 
 
 # ------------------------------------------------------------------------------------------------------- measuring
@@ -456,18 +460,12 @@ def _measure_lane(
         life.asked = config
         lane.ask({"do": "block", "key": config.key, "duration_ns": round(order.warmup_s * 1e9)})
 
-    own_cpu_ns = -time.process_time_ns()  # of the lane and of this process, which asks and keeps what it answers
-
-    def run_block(config: Config, round_number: int) -> Block:
-        nonlocal own_cpu_ns
+    def ask_block(config: Config) -> Mapping[str, Any]:
         life.asked = config
-        answer = lane.ask({"do": "block", "key": config.key, "duration_ns": round(block_seconds(config) * 1e9)})
-        own_cpu_ns += int(answer["lane_cpu_ns"])
-        return parse_block(round_number, answer)
+        return lane.ask({"do": "block", "key": config.key, "duration_ns": round(block_seconds(config) * 1e9)})
 
     spent: list[float] = []
-    before, last = read_contention(), clock()
-    cores = available_cores()
+    last = clock()
 
     def enough(_rounds: int) -> bool:
         nonlocal last
@@ -475,15 +473,42 @@ def _measure_lane(
         last = clock()
         return order.smoke or last + statistics.median(spent) > lane_end
 
-    for finished in run_rounds(group, run_block, enough, order.seed, number):
-        own_cpu_ns += time.process_time_ns()
-        if was_hit(difference(before, read_contention()), own_cpu_ns / 1e9, clock() - last, cores):
+    for finished, hit in watched_rounds(group, ask_block, enough, order.seed, number, clock, read_contention):
+        if hit:
             life.rejected.append(life.rounds)
         for config, block in finished.items():
             life.blocks[config].append(block)
         life.rounds += 1
         on_round()
-        before, own_cpu_ns = read_contention(), -time.process_time_ns()
+
+
+def watched_rounds(
+    group: Sequence[Config],
+    ask_block: Callable[[Config], Mapping[str, Any]],
+    enough: Callable[[int], bool],
+    seed: int,
+    number: int,
+    clock: Clock,
+    read_contention: Callable[[], Contention],
+) -> Iterator[tuple[dict[Config, Block], bool]]:
+    """Whole rounds as ``run_rounds`` yields them, each with whether others took so much of it that it tells nothing.
+
+    ``number`` is the lane's; ``group`` may shrink between rounds.
+    """
+    cores = available_cores()
+    # CPU time of the lanes and of this process, which asks and keeps what they answer.
+    before, begin, own_cpu_ns = read_contention(), clock(), -time.process_time_ns()
+
+    def run_block(config: Config, round_number: int) -> Block:
+        nonlocal own_cpu_ns
+        answer = ask_block(config)
+        own_cpu_ns += int(answer["lane_cpu_ns"])
+        return parse_block(round_number, answer)
+
+    for finished in run_rounds(group, run_block, enough, seed, number):
+        own_cpu_ns += time.process_time_ns()
+        yield finished, was_hit(difference(before, read_contention()), own_cpu_ns / 1e9, clock() - begin, cores)
+        before, begin, own_cpu_ns = read_contention(), clock(), -time.process_time_ns()
 
 
 @contextlib.contextmanager

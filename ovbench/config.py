@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
 
 class Precision(Enum):
@@ -74,7 +75,10 @@ MODE_OF_HINT = {
 
 @dataclass(frozen=True)
 class Config:
-    """What the user asked for in one cell; 0 threads, requests or batch leave the choice to OpenVINO or the model."""
+    """What the user asked for in one cell; 0 threads, requests or batch leave the choice to OpenVINO or the model.
+
+    So do None for ``pinning`` (threads kept on their cores) and ``hyper_threading`` (both threads of a core used).
+    """
 
     model: str = "embedded"
     device: str = "CPU"
@@ -86,6 +90,8 @@ class Config:
     requests: int = 0
     batch: int = 0
     inputs: Inputs = Inputs.PRESET
+    pinning: bool | None = None
+    hyper_threading: bool | None = None
 
     @property
     def mode(self) -> Mode:
@@ -99,6 +105,10 @@ class Config:
         parts += [f"{axis}={getattr(self, axis)}" for axis in ("threads", "requests", "batch") if getattr(self, axis)]
         if self.inputs is not Inputs.PRESET:
             parts.append(self.inputs.value)
+        if self.pinning is not None:
+            parts.append("pin" if self.pinning else "nopin")
+        if self.hyper_threading is not None:
+            parts.append("ht" if self.hyper_threading else "noht")
         if self.device != "CPU":
             parts.append(self.device)
         return "-".join(parts)
@@ -110,7 +120,11 @@ class Config:
 
     @property
     def axes(self) -> dict[str, str | int]:
-        """Every axis as a plain value, for pytest-benchmark's ``params`` and the journal."""
+        """Every axis as a plain value, for pytest-benchmark's ``params`` and the journal.
+
+        Pinning and hyper-threading only where they are set, so that rows stay equal to those stored before there were.
+        """
+        switches = {"pinning": self.pinning, "hyper_threading": self.hyper_threading}
         return {
             "model": self.model,
             "device": self.device,
@@ -122,10 +136,11 @@ class Config:
             "requests": self.requests,
             "batch": self.batch,
             "inputs": self.inputs.value,
+            **{name: wanted for name, wanted in switches.items() if wanted is not None},
         }
 
     @classmethod
-    def from_axes(cls, axes: dict[str, str | int]) -> Config:
+    def from_axes(cls, axes: Mapping[str, Any]) -> Config:
         """The inverse of ``axes``."""
         streams = axes["streams"]
         return cls(
@@ -139,6 +154,8 @@ class Config:
             requests=int(axes["requests"]),
             batch=int(axes["batch"]),
             inputs=Inputs(axes["inputs"]),
+            pinning=axes.get("pinning"),
+            hyper_threading=axes.get("hyper_threading"),
         )
 
 

@@ -76,6 +76,9 @@ def compile_properties(config: Config, cache_dir: Path | None, quota_threads: in
         properties["NUM_STREAMS"] = str(config.streams)
     if config.threads or quota_threads:
         properties["INFERENCE_NUM_THREADS"] = str(config.threads or quota_threads)
+    for name, wanted in (("ENABLE_CPU_PINNING", config.pinning), ("ENABLE_HYPER_THREADING", config.hyper_threading)):
+        if wanted is not None:
+            properties[name] = "YES" if wanted else "NO"
     if config.precision is Precision.W8 and config.device == "CPU":
         properties["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = NO_DYNAMIC_QUANTIZATION
     if config.cache is not Cache.OFF:

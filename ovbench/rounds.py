@@ -25,7 +25,10 @@ def run_rounds(
     seed: object,
     lane: int,
 ) -> Iterator[dict[Key, Block]]:
-    """Yield whole rounds, at least one, until ``enough(rounds done)``; a round cut short by an error is not yielded."""
+    """Yield whole rounds, at least one, until ``enough(rounds done)``; a round cut short by an error is not yielded.
+
+    ``keys`` is read anew for each round: who is taken out of it meanwhile runs no more.
+    """
     number = 0
     while True:
         yield {key: run_block(key, number) for key in shuffled(keys, seed, lane, number)}

@@ -189,6 +189,7 @@ def effective_config(model: Any, compiled: Any) -> dict[str, Any]:
         "inference_precision": _read(compiled, "INFERENCE_PRECISION_HINT"),
         "execution_mode": _read(compiled, "EXECUTION_MODE_HINT"),
         "pinning": _read(compiled, "ENABLE_CPU_PINNING"),
+        "hyper_threading": _read(compiled, "ENABLE_HYPER_THREADING"),
         "device": _read(compiled, "EXECUTION_DEVICES"),
         "loaded_from_cache": _read(compiled, "LOADED_FROM_CACHE"),
         "mac_shares": mac_shares(model, compiled),
