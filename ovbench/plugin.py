@@ -1,4 +1,4 @@
-"""The pytest plugin: options and hooks. Inert in every session that collects no ovbench bench."""
+"""The pytest plugin: options, hooks and fixtures. Inert in every session that collects no ovbench bench."""
 
 from __future__ import annotations
 
@@ -18,20 +18,33 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ovbench import config as matrix
+from ovbench import own
 from ovbench.config import Config, Mode, Precision
 from ovbench.errors import BadInput, OvbenchError
 from ovbench.models.names import names_of
 from ovbench.options import OPTIONS, Settings, Unsure, read_settings, write_settings
+from ovbench.own import (  # pytest finds a plugin's fixtures in its module
+    REMARKS,
+    SUITE,
+    cell_of,
+    ov_campaign,
+    ov_compiled,
+    ov_config,
+    ov_model_path,
+    ov_paired,
+    ov_suite,
+)
 
 if TYPE_CHECKING:  # sessions without our benches import nothing of it
     from ovbench.suite import Suite
 
+__all__ = ["SUITE", "ov_campaign", "ov_compiled", "ov_config", "ov_model_path", "ov_paired", "ov_suite"]
 RESULTS_KEY = "ov_results"
 SETTINGS = pytest.StashKey[Settings]()
-SUITE = pytest.StashKey["Suite"]()
 OUTCOMES = pytest.StashKey[dict[str, str]]()
 STORED = pytest.StashKey[list[Path]]()
-REMARKS = pytest.StashKey[list[str]]()
+REFUSED = pytest.StashKey[list[str]]()
+OURS = pytest.StashKey[bool]()  # whether the suite's benches run, whose rows we store: a user's own rows are his
 # pytest-benchmark's options that say how its table looks, with their defaults: any other value asks for that table.
 DISPLAY_DEFAULTS = {
     "benchmark_verbose": False,
@@ -47,6 +60,8 @@ DISPLAY_DEFAULTS = {
 }
 BASELINE_KIND = "baseline"
 REFERENCE_KIND = "reference"
+OWN_KIND = "own"  # an own bench whose cell is measured in the campaign
+MODEL_KIND = "model"  # an own bench that takes no more than a compiled model
 DEFAULT_STORAGE = "file://./.benchmarks"
 LINE_WIDTH = 100
 REFUSED_KEY = "ovbench_refused"
@@ -95,8 +110,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the options, and give pytest-benchmark its storage; it configures itself after us."""
     config.addinivalue_line("markers", "ov_cells(kind): which cells of the matrix a bench runs on: "
                             "all, sync, async, pairs, precisions, startup, baseline or reference")  # fmt: skip
+    names = "=, ".join((*own.AXES, own.FLOOR))
+    config.addinivalue_line("markers", f"{own.MARKER}({names}=): the cell of an own bench and its floor; "
+                            "see docs/own-benches.md")  # fmt: skip
     config.stash[OUTCOMES] = {}
     config.stash[REMARKS] = []
+    config.stash[REFUSED] = []
     try:
         config.stash[SETTINGS] = read_settings(given_options(config))
         names_of(config.stash[SETTINGS].model)
@@ -181,43 +200,86 @@ def cell_id(kind: str, cell: Config, several_models: bool) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run every bench that asks for ``ov_config`` on the cells of its kind."""
+    """Run every bench that asks for ``ov_config`` on the cells of its kind, or of its own marker."""
+    marker = metafunc.definition.get_closest_marker("ov_cells")
+    if marker is None:
+        try:
+            cells, ids = _own_cells(metafunc)
+        except BadInput as error:
+            metafunc.config.stash[REFUSED].append(str(error))  # raised here it would be a module's error, of many lines
+            return
+    elif "ov_config" in metafunc.fixturenames:
+        kind = str(marker.args[0])
+        settings = metafunc.config.stash[SETTINGS]
+        cells = cells_of_kind(settings, kind)
+        ids = [cell_id(kind, cell, len(settings.model) > 1) for cell in cells]
     if "ov_config" not in metafunc.fixturenames:
         return
-    marker = metafunc.definition.get_closest_marker("ov_cells")
-    kind = str(marker.args[0]) if marker else "all"
-    settings = metafunc.config.stash[SETTINGS]
-    cells = cells_of_kind(settings, kind)
-    ids = [cell_id(kind, cell, len(settings.model) > 1) for cell in cells]
     # Per test unless something compiled is shared between tests: pytest reorders benches by session-scoped parameters.
     scope = "session" if SESSION_FIXTURES & set(metafunc.fixturenames) else "function"
     metafunc.parametrize("ov_config", cells, ids=ids, indirect=True, scope=scope)  # type: ignore[arg-type]
 
 
+def _own_cells(metafunc: pytest.Metafunc) -> tuple[tuple[Config, ...], list[str]]:
+    """The cells of an own bench and their ids, its marker checked; none for a test without one. Raises BadOption."""
+    definition, fixtures = metafunc.definition, metafunc.fixturenames
+    if "ov_config" not in fixtures and definition.get_closest_marker(own.MARKER) is None:
+        return (), []
+    wish = own.read_wish(definition)
+    given = {name for name, text in given_options(metafunc.config).items() if text is not None}
+    cells = own.cells_of(wish, metafunc.config.stash[SETTINGS], given)
+    own.check_held(definition, wish, fixtures, cells)
+    return cells, own.ids_of(cells)
+
+
+def _fixtures_of(item: pytest.Item) -> Sequence[str]:
+    return getattr(item, "fixturenames", ())
+
+
 def _kind(item: pytest.Item) -> str:
     marker = item.get_closest_marker("ov_cells")
-    return str(marker.args[0]) if marker else "all"
+    if marker is not None:
+        return str(marker.args[0])
+    return OWN_KIND if own.CAMPAIGN in _fixtures_of(item) else MODEL_KIND
 
 
 def items_by_kind(items: Sequence[pytest.Item]) -> dict[str, list[Config]]:
     """The configs that the selected benches need, by kind; empty where no ovbench bench is selected."""
     kinds: dict[str, list[Config]] = {}
     for item in items:
-        params = getattr(getattr(item, "callspec", None), "params", {})
-        if isinstance(params.get("ov_config"), Config):
-            kinds.setdefault(_kind(item), []).append(params["ov_config"])
+        cell = cell_of(item)
+        if cell is not None and item.get_closest_marker("skip") is None:
+            kinds.setdefault(_kind(item), []).append(cell)
     return {kind: list(dict.fromkeys(cells)) for kind, cells in kinds.items()}
+
+
+def _measures(items: Sequence[pytest.Item]) -> bool:
+    """Whether anything is timed for these tests, before the first or in one of them."""
+    return bool(items_by_kind(items).keys() - {MODEL_KIND}) or _compares(items)
+
+
+def _compares(items: Sequence[pytest.Item]) -> bool:
+    """Whether any of these tests compares two sides."""
+    return any(own.PAIRED in _fixtures_of(item) and item.get_closest_marker("skip") is None for item in items)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what nobody asked for: a baseline, a reference. In a worker of pytest-xdist: run nothing, say why."""
+    """Leave out what nobody asked for: a baseline, a reference. Refuse a marker that says nothing we know, in one line.
+
+    In a worker of pytest-xdist, where nothing can be measured: run nothing, say why.
+    """
     settings = config.stash[SETTINGS]
     asked = {BASELINE_KIND: bool(settings.baseline), REFERENCE_KIND: settings.reference}
     items[:] = [item for item in items if asked.get(_kind(item), True)]
-    if not hasattr(config, "workerinput") or not items_by_kind(items) or _skips_benches(config):
+    refusal = (*config.stash[REFUSED], "")[0]
+    if not hasattr(config, "workerinput"):
+        if refusal:
+            raise pytest.UsageError(refusal)
         return
-    config.workeroutput[REFUSED_KEY] = (  # type: ignore[attr-defined]
+    if not refusal and (not _measures(items) or _skips_benches(config)):
+        return
+    config.workeroutput[REFUSED_KEY] = refusal or (  # type: ignore[attr-defined]
         "pytest-xdist is active (-n), and benches that run in parallel measure each other: "
         "run without -n, or with -p no:xdist"
     )
@@ -255,20 +317,26 @@ def pytest_runtestloop(session: pytest.Session) -> object | None:
     if option.collectonly or broken or getattr(option, "setupplan", False) or _skips_benches(config):
         return None
     kinds = items_by_kind(session.items)
-    if not kinds:
+    if not kinds and not _compares(session.items):
         return None
     benchmark_session = _benchmark_session(config)
+    config.stash[OURS] = bool(kinds.keys() - {OWN_KIND, MODEL_KIND})
     from ovbench.suite import Suite
 
     results = results_folder(config) or Path(benchmark_session.storage.path)
     from ovbench.policy import find_policy
 
+    settings = config.stash[SETTINGS]
     try:
         policy = find_policy(config.rootpath)
+        cells = [*kinds.get(OWN_KIND, []), *kinds.get(MODEL_KIND, [])]
+        if cells:
+            settings, config.stash[own.NAMES] = own.session_of(settings, cells, config.stash[OURS])
+            kinds = items_by_kind(session.items)
     except BadInput as error:
         raise pytest.UsageError(str(error)) from None
     suite = Suite(
-        settings=config.stash[SETTINGS],
+        settings=settings,
         policy=policy,
         results=results / benchmark_session.machine_id,
         progress=_progress(config),
@@ -309,25 +377,36 @@ def _save_nothing(benchmark_session: Any) -> None:
 def _prepare_and_measure(config: pytest.Config, suite: Suite, kinds: dict[str, list[Config]]) -> object | None:
     """What happens before the first bench; True where nothing is to follow."""
     measured = [cell for kind in ("all", "sync", "async", "pairs") for cell in kinds.get(kind, [])]
+    if not suite.smoke:
+        measured += kinds.get(OWN_KIND, [])
     judged = kinds.get("precisions", [])
-    others = [*judged, *map(matrix.fp32_partner, judged), *kinds.get("startup", [])]
+    others = [*judged, *map(matrix.fp32_partner, judged), *kinds.get("startup", []), *kinds.get(MODEL_KIND, [])]
     starts = with_uncached(kinds.get("startup", []))
-    suite.prepare(dict.fromkeys(measured), others, kinds.get(BASELINE_KIND, []), kinds.get(REFERENCE_KIND, []))
+    compared, referenced = kinds.get(BASELINE_KIND, []), kinds.get(REFERENCE_KIND, [])
+    if any((measured, others, compared, referenced)):
+        suite.prepare(dict.fromkeys(measured), others, compared, referenced)
     if suite.settings.plan:
         from ovbench.report.terminal import plan_text
 
         suite.close()
         _write(config, plan_text(suite, starts, "precisions" in kinds))
         return True
+    if config.stash[OURS]:
+        _store_rows(config, suite.smoke)
+    if config.stash[OURS] or measured:
+        suite.measure(starts)
+    return None
+
+
+def _store_rows(config: pytest.Config, smoke: bool) -> None:
+    """Let pytest-benchmark save the suite's rows, and show its own table of them only where it is asked for."""
     benchmark_session = _benchmark_session(config)
-    if not suite.smoke and not benchmark_session.save and not benchmark_session.autosave:
+    if not smoke and not benchmark_session.save and not benchmark_session.autosave:
         from pytest_benchmark.utils import get_tag
 
         benchmark_session.autosave = get_tag()
     if not _asks_for_table(config):
         benchmark_session.quiet = True
-    suite.measure(starts)
-    return None
 
 
 def with_uncached(starts: Sequence[Config]) -> list[Config]:
@@ -356,21 +435,47 @@ def _progress(config: pytest.Config) -> Any:
     return bar
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Hold an own bench's floor: judged before the test, so that a test that fails hides nothing, failed after it."""
+    failure = _broken_floor(item)
+    result = yield
+    if failure:
+        pytest.fail(failure, pytrace=False)
+    return result
+
+
+def _broken_floor(item: pytest.Item) -> str:
+    """What the floor of an own bench's marker says against its cell; "" where it holds, or there is none."""
+    suite = item.config.stash.get(SUITE, None)
+    if suite is None or own.CAMPAIGN not in _fixtures_of(item):
+        return ""
+    cell, floor = cell_of(item), own.read_wish(item).min_speedup
+    if cell is None or floor is None or cell.precision is Precision.FP32:
+        return ""
+    gate = own.hold_speedup(suite, cell, floor)
+    if gate is None:
+        return f"{cell.id}: there is no speed-up over FP32 to hold its floor of {floor:g}"
+    from ovbench.report.gates import failure_text
+
+    return failure_text(suite, gate, reproduce_command(item)) if gate.fails else ""
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """Write one journal line per finished bench."""
     report = yield
     suite = item.config.stash.get(SUITE, None)
-    params = getattr(getattr(item, "callspec", None), "params", {})
-    cell = params.get("ov_config")
-    if suite is None or not isinstance(cell, Config):
+    cell = cell_of(item)
+    if suite is None or cell is None:
         return report
     if report.when == "call" or report.outcome != "passed":
         fixture = getattr(item, "funcargs", {}).get("benchmark")
         fullname = getattr(fixture, "fullname", item.nodeid)
         item.config.stash[OUTCOMES][fullname] = report.outcome
         reason = "" if report.outcome == "passed" else str(getattr(call.excinfo, "value", ""))
-        suite.write_bench(item.nodeid, fullname, report.outcome, cell, reason)
+        if _kind(item) != MODEL_KIND:
+            suite.write_bench(item.nodeid, fullname, report.outcome, cell, reason)
     return report
 
 
@@ -406,7 +511,7 @@ def _stored(benchmark_session: Any) -> list[Path]:
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
     """Store only rows that passed, and whether the session did."""
     suite = config.stash.get(SUITE, None)
-    if suite is None:
+    if suite is None or not config.stash[OURS]:
         return
     from ovbench.recording import mark_session
 
@@ -438,7 +543,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for remark in config.stash.get(REMARKS, []):
         _write(config, textwrap.fill(remark, LINE_WIDTH))
     suite = config.stash.get(SUITE, None)
-    if suite is None or suite.settings.plan or not suite.sources:
+    if suite is None or suite.settings.plan or not (suite.sources or suite.smoke or suite.journal.path.exists()):
         return
     from ovbench.report.terminal import summary_text
 
@@ -451,7 +556,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 def _unmatched(config: pytest.Config) -> list[str]:
     """Rows that a comparison has no partner for, one line for each side."""
     session = config._benchmarksession  # type: ignore[attr-defined]
-    if not session.compared_mapping:
+    if not session.compared_mapping or not config.stash[OURS]:
         return []
     stored = {name for rows in session.compared_mapping.values() for name in rows}
     now = {row.fullname for row in session.benchmarks if row and not row.fullname.startswith(f"{BASELINE_KIND}/")}

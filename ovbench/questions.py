@@ -65,8 +65,8 @@ def _read_question(where: str, table: Mapping[str, Any], defaults: Mapping[str, 
     values = _check_values(f"{where} ({name})", {**defaults, **own}, folder)
     return Question(
         name=name,
-        a=_read_side(f"{where} ({name}) a", table.get("a", []), folder),
-        b=_read_side(f"{where} ({name}) b", table.get("b", []), folder),
+        a=read_side(f"{where} ({name}) a", table.get("a", []), folder),
+        b=read_side(f"{where} ({name}) b", table.get("b", []), folder),
         **values,
     )
 
@@ -105,7 +105,7 @@ def _metrics(where: str, value: list[Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value))
 
 
-def _read_side(where: str, given: Any, folder: Path) -> Side:
+def read_side(where: str, given: Any, folder: Path) -> Side:
     """A list of ``KEY=VALUE`` or a table of the same keys, in which ``env`` may be a table and ``affinity`` a list."""
     if isinstance(given, dict):
         parts = [part for key, value in given.items() for part in _parts(where, key, value)]
