@@ -330,11 +330,11 @@ def run_race(
     open_lane: OpenLane,
     clock: Clock = time.monotonic,
     violates: Violates | None = None,
-    holds: Holds | None = None,
     on_progress: Callable[[float, str], None] = lambda _share, _text: None,
     on_replicate: Callable[[Config, Replicate], None] = lambda _config, _replicate: None,
     max_finalists: int = MAX_FINALISTS,
     read_contention: Callable[[], Contention] = read_our_contention,
+    holds: Holds | None = None,
 ) -> None:
     """Race the order's configs within its budget, ``into`` the race round by round; seed and memory are the order's.
 
@@ -347,7 +347,7 @@ def run_race(
     is kept.
     """
     course = _Course(
-        order, into, open_lane, clock, violates, holds, on_progress, on_replicate, max_finalists, read_contention
+        order, into, open_lane, clock, violates, on_progress, on_replicate, max_finalists, read_contention, holds
     )
     into.entrants.update({config: Entrant(config) for config in order.configs})
     try:
@@ -366,11 +366,11 @@ class _Course:
     open_lane: OpenLane
     clock: Clock
     violates: Violates | None
-    holds: Holds | None
     on_progress: Callable[[float, str], None]
     on_replicate: Callable[[Config, Replicate], None]
     max_finalists: int
     read_contention: Callable[[], Contention]
+    holds: Holds | None
     begin: float = 0.0
     asked: Config | None = None
     start_s: float = 0.0
