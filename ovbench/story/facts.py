@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ovbench.agreement import Agreement, DropVerdict, OutputDifference
 from ovbench.baseline import Judged
@@ -14,14 +14,12 @@ from ovbench.config import Config, Precision
 from ovbench.floors import Gate
 from ovbench.layers import LayerComparison
 from ovbench.machine import Machine
+from ovbench.pipeline import Pipeline
 from ovbench.reference import Reference
 from ovbench.samples import Summary
 from ovbench.startup import Start
 from ovbench.stats import Estimate
 from ovbench.verdict import Verdict
-
-if TYPE_CHECKING:  # its module imports OpenCV, which a session without pipelines need not wait for
-    from ovbench.pipeline import Pipeline
 
 Row = tuple[str, Precision]
 """A model by name, and a precision."""
@@ -61,7 +59,7 @@ class CellStory:
     verdict: Verdict | None = None
     calls_ns: tuple[int, ...] = ()
     costs: tuple[RoundCost, ...] = ()
-    lane_medians_ns: Mapping[int, float] | None = None
+    lane_medians_ns: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def measured(self) -> bool:

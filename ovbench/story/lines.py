@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ovbench.agreement import Agreement, Disagreement, DropVerdict, LogitDifference, OutputDifference
 from ovbench.baseline import Baseline, Judged
@@ -15,6 +15,7 @@ from ovbench.errors import UnreadableImage
 from ovbench.floors import Gate
 from ovbench.layers import Layer, LayerProfile
 from ovbench.machine import Isa, Machine
+from ovbench.pipeline import Pipeline, Round, Way
 from ovbench.policy import Waiver
 from ovbench.precision import Proof
 from ovbench.records import block_from_fields
@@ -22,9 +23,6 @@ from ovbench.reference import Kind, Ran, Run, Turn
 from ovbench.startup import Start
 from ovbench.stats import Estimate
 from ovbench.verdict import Outcome, Verdict
-
-if TYPE_CHECKING:  # its module imports OpenCV, which a session without pipelines need not wait for
-    from ovbench.pipeline import Pipeline
 
 Fields = Mapping[str, Any]
 
@@ -132,8 +130,6 @@ def pipeline_fields(row: tuple[str, Precision], pipeline: Pipeline) -> dict[str,
 
 def pipeline_from(fields: Fields) -> tuple[tuple[str, Precision], Pipeline]:
     """The inverse of ``pipeline_fields``."""
-    from ovbench.pipeline import Pipeline, Round, Way
-
     rounds = tuple(
         Round(each["images"], {Way(way): time_ns for way, time_ns in each["elapsed_ns"].items()})
         for each in fields["rounds"]

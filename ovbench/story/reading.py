@@ -7,15 +7,17 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ovbench import layers
+from ovbench.accuracy import TOLD_DROP
 from ovbench.campaign import Cell, Measurements
 from ovbench.config import Cache, Config, Mode, Precision, cell_name
 from ovbench.errors import BadInput
 from ovbench.floors import Gate
 from ovbench.layers import LayerProfile
 from ovbench.options import OPTIONS
+from ovbench.pipeline import Pipeline
 from ovbench.records import read_whole, replicate_from_fields
 from ovbench.reference import Reference, Turn
 from ovbench.samples import Replicate, Summary
@@ -33,9 +35,6 @@ from ovbench.story.facts import (
     StartStory,
     Story,
 )
-
-if TYPE_CHECKING:  # its module imports OpenCV, which a session without pipelines need not wait for
-    from ovbench.pipeline import Pipeline
 
 Fields = Mapping[str, Any]
 
@@ -96,8 +95,13 @@ def read_story(path: Path) -> Story:
     return _told(path, first, whole.lines[-1]["time"], gathered, _cut_off(len(whole.lines)) if whole.cut_off else "")
 
 
+def is_of_suite(first: Fields) -> bool:
+    """Whether a journal's first line is that of a suite run; other commands leave its settings out, or say theirs."""
+    return first.get("kind") == "session" and "settings" in first and first.get("tool", "suite") == "suite"
+
+
 def _check_is_suites(path: Path, first: Fields, found: Sequence[Fields]) -> None:
-    if first["kind"] == "session" and "settings" in first and first.get("tool", "suite") == "suite":
+    if is_of_suite(first):
         return
     kinds = {line["kind"] for line in found}
     whose = next((name for kind, name in OTHERS.items() if kind in kinds), "another command")
@@ -340,8 +344,6 @@ def _accuracy(row: Row, line: Fields, settings: Mapping[str, str]) -> AccuracySt
 
 def _max_drop(settings: Mapping[str, str]) -> float:
     """What a drop was held against in a journal from before its line said so."""
-    from ovbench.accuracy import TOLD_DROP
-
     return float(settings.get("max_drop") or TOLD_DROP)
 
 
