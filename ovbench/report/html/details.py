@@ -1,0 +1,296 @@
+"""The rest of a session: start-up, accuracy, layers, what it was held against, the machine, how to run it again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ovbench.config import Config, Precision, cell_name
+from ovbench.layers import LayerComparison, LayerPair
+from ovbench.report.accuracy import accuracy_lines, accuracy_table, outputs_lines, outputs_table
+from ovbench.report.html.bars import Bar, Stretch, paired_chart, stacked_chart
+from ovbench.report.html.intervals import Row
+from ovbench.report.html.parts import Figure, Part, Table, from_terminal, make_table
+from ovbench.report.html.svg import COLOURS, GREY, OLIVE, PURPLE, TEAL
+from ovbench.report.html.verdicts import date_of, interval_figures, models_of, of_model, several_models
+from ovbench.report.numbers import DASH, mebibytes, megabytes, milliseconds, percent, ratio, significant
+from ovbench.report.pipeline import pipeline_notes, pipelines_table
+from ovbench.report.reference import reference_notes, reference_table
+from ovbench.stats import Estimate
+from ovbench.story.facts import AccuracyStory, CellStory, StartStory, Story
+
+PHASES = {
+    "import": ("import_ns", GREY),
+    "read": ("read_ns", TEAL),
+    "compile": ("compile_ns", PURPLE),
+    "first inference": ("first_inference_ns", OLIVE),
+}
+# Shares that a panel shows: what it is called, what the agreement calls it, and what a gate on it calls it.
+SHARES = (
+    ("Top-1 as FP32", "top1", "top-1 agreement with FP32"),
+    ("Top-5 overlap with FP32", "top5_overlap", "top-5 overlap with FP32"),
+    ("Top-1 right by labels", "label_top1", ""),
+)
+
+
+def startup_part(story: Story, heading: str) -> Part:
+    """From a fresh process to the first answer, by phase; a panel for each model and precision, all on one axis."""
+    shown = [each for each in story.starts if each.starts]
+    most = max((_whole_ns(each) / 1e6 for each in shown), default=0.0)
+    figures = []
+    for model, precision in dict.fromkeys((each.config.model, each.config.precision) for each in shown):
+        starts = [each for each in shown if (each.config.model, each.config.precision) == (model, precision)]
+        figures.append(_startup(f"{precision.value}{of_model(story, model)}", starts, most))
+    notes = [f"{each.name}{of_model(story, each.config.model)}: {each.fault}" for each in story.starts if each.fault]
+    if figures:
+        notes.insert(0, "Medians of fresh processes. Total leaves out the import, which is the same for all; the bar "
+                        "does not.")  # fmt: skip
+    return Part(heading=heading, figures=tuple(figures), notes=tuple(notes))
+
+
+def _whole_ns(story: StartStory) -> float:
+    return sum(story.median_ns(field) for field, _colour in PHASES.values())
+
+
+def _startup(title: str, starts: Sequence[StartStory], most: float) -> Figure:
+    bars, rows = [], []
+    for each in starts:
+        phases = {name: each.median_ns(field) for name, (field, _colour) in PHASES.items()}
+        stretches = tuple(
+            Stretch(phases[name] / 1e6, colour, f"{name}: {milliseconds(phases[name])} ms")
+            for name, (_field, colour) in PHASES.items()
+        )
+        name = f"cache {each.config.cache.value}"
+        bars.append(Bar(name, f"{milliseconds(_whole_ns(each))} ms", stretches))
+        figures = (*phases.values(), _whole_ns(each), each.median_ns("total_ns"))
+        rows.append((name, *map(milliseconds, figures), mebibytes(each.peak_resident_bytes), ratio(each.gain)))
+    keys = [(name, colour) for name, (_field, colour) in PHASES.items()]
+    headings = ("start", "import ms", "read", "compile", "first inference", "whole bar", "total", "peak MiB",
+                "no cache / warm [95 %]")  # fmt: skip
+    return Figure(stacked_chart(title, bars, keys, most, "ms"), make_table(f"Start-up, {title}", headings, rows))
+
+
+# --------------------------------------------------------------------------------------------------------- accuracy
+
+
+def accuracy_part(story: Story, heading: str) -> Part:
+    """Answers beside FP32's and the labels: panels of shares with intervals, tables of all figures."""
+    figures, tables, notes = [], [], []
+    for model in models_of(story):
+        judged = [each for each in story.accuracy if each.model == model]
+        agreements = {
+            each.precision: replace(each.agreement, worst=()) for each in judged if each.agreement is not None
+        }
+        if agreements:
+            max_drop = judged[0].max_drop
+            figures += [figure for share in SHARES for figure in _shares(story, model, judged, *share)]
+            images = next(iter(agreements.values())).images
+            caption = f"Accuracy{of_model(story, model)} on {images} images [95 %]"
+            tables.append(from_terminal(accuracy_table("", agreements, max_drop), caption))
+            notes += accuracy_lines(agreements, max_drop, str, ())
+        outputs = {each.precision: each.outputs for each in judged if each.outputs}
+        if outputs:
+            tables.append(from_terminal(outputs_table("", outputs), f"Outputs{of_model(story, model)} beside FP32's"))
+            notes += outputs_lines(outputs)
+    return Part(heading=heading, figures=tuple(figures), tables=tuple(tables), notes=tuple(notes))
+
+
+def _shares(
+    story: Story, model: str, judged: Sequence[AccuracyStory], title: str, field: str, gate: str
+) -> list[Figure]:
+    floors = {each.config.precision: each.floor for each in story.gates
+              if each.what == gate and each.config.model == model}  # fmt: skip
+    told = []
+    for each in judged:
+        share = None if each.agreement is None else getattr(each.agreement, field)
+        if share is not None and (each.precision is not Precision.FP32 or field == "label_top1"):
+            floor = floors.get(each.precision)
+            row = Row(each.precision.value, each.precision, _in_percent(share), percent(share),
+                      None if floor is None else 100 * floor)  # fmt: skip
+            told.append((row, (percent(share), str(share.count), DASH if floor is None else f"{100 * floor:.1f} %")))
+    return interval_figures(title + of_model(story, model), told, "% of images", ("share [95 %]", "images", "floor"))
+
+
+def _in_percent(share: Estimate) -> Estimate:
+    low, high = (None if each is None else 100 * each for each in (share.low, share.high))
+    return Estimate(100 * share.value, low, high, share.count)
+
+
+# ----------------------------------------------------------------------------------------------------------- layers
+
+
+def layers_part(story: Story, heading: str) -> Part:
+    """The layers that take most time, in FP32 and in each other precision."""
+    compared = [each for each in story.layers if each.costliest]
+    notes = [f"{config.key}: no layers: {fault}" for config, fault in story.layer_faults.items()]
+    for each in compared:
+        for profile in filter(None, (each.reference, each.other)):
+            share = f"{100 * profile.layers_us / profile.call_cost_us:.1f} %" if profile.call_cost_us else DASH
+            notes.append(
+                f"{profile.config.precision.value}{of_model(story, profile.config.model)}: all layers together "
+                f"{milliseconds(1e3 * profile.layers_us)} ms of {milliseconds(1e3 * profile.call_cost_us)} ms for a "
+                f"call ({share})."
+            )
+    return Part(
+        heading=heading, figures=tuple(_layers(story, each) for each in compared), notes=tuple(dict.fromkeys(notes))
+    )
+
+
+def _layers(story: Story, compared: LayerComparison) -> Figure:
+    sides = tuple(filter(None, (compared.reference, compared.other)))
+    names = [each.config.precision for each in sides]
+    bars, rows = [], []
+    for rank, pair in enumerate(compared.costliest, 1):
+        costs = (pair.reference_us, pair.other_us)[: len(sides)]
+        kernels = (_kernels(pair, True), _kernels(pair, False))[: len(sides)]
+        stretches = tuple(
+            Stretch(cost, COLOURS[precision], f"{precision.value}: {significant(cost)} µs, {kernel}")
+            for cost, precision, kernel in zip(costs, names, kernels, strict=True)
+        )
+        figure = f"{ratio(pair.ratio).partition(' ')[0]}×" if pair.ratio else f"{significant(max(costs))} µs"
+        bars.append(Bar(f"{rank} {pair.main.name}", figure, stretches))
+        told = [text for cost, kernel in zip(costs, kernels, strict=True) for text in (kernel, significant(cost))]
+        ratios = () if compared.other is None else (ratio(pair.ratio), "SLOWER" if pair.slower else DASH)
+        rows.append((str(rank), pair.main.name, pair.main.kind, *told, *ratios))
+    of = of_model(story, compared.subject.config.model)
+    title = " and ".join(each.value for each in names) + of
+    columns = [text for name in names for text in (f"{name.value} kernel", "µs")]
+    headings = (
+        "#",
+        "layer",
+        "type",
+        *columns,
+        *(() if compared.other is None else ("time / FP32's [95 %]", "verdict")),
+    )
+    keys = [(name.value, COLOURS[name]) for name in names]
+    caption = f"The {len(bars)} layers that cost most in {compared.subject.config.precision.value}{of}"
+    return Figure(paired_chart(title, bars, keys, "µs an inference"), make_table(caption, headings, rows))
+
+
+def _kernels(pair: LayerPair, reference: bool) -> str:
+    layers = pair.reference if reference else pair.other
+    return " + ".join(dict.fromkeys(each.kernel for each in layers)) or DASH
+
+
+# ----------------------------------------------------------------------------------------- what it was held against
+
+
+def beside_part(story: Story, heading: str) -> Part:
+    """benchmark_app, the pipeline from file to top-5 and the baseline, as far as they were asked for."""
+    tables, notes = [], []
+    if any(each.turns for each in story.references.values()):
+        tables.append(from_terminal(reference_table(story.references), "Beside benchmark_app"))
+        notes += reference_notes(story.references)
+    if story.pipelines:
+        several = several_models(story)
+        named = {f"{model} {precision.value}" if several else precision.value: each
+                 for (model, precision), each in story.pipelines.items()}  # fmt: skip
+        tables.append(from_terminal(pipelines_table(named), "From file to top-5, images a second [95 %]"))
+        notes += pipeline_notes(named)
+    baseline = story.baseline
+    if baseline is not None and baseline.judged:
+        tables.append(_baseline_table(story))
+        reasons = dict.fromkeys((each.what, each.verdict.value, each.reason) for each in baseline.judged if each.reason)
+        notes += [f"{what} {verdict}: {reason}" for what, verdict, reason in reasons]
+        notes += baseline.notes
+    return Part(heading=heading, tables=tuple(tables), notes=tuple(notes))
+
+
+def _baseline_table(story: Story) -> Table:
+    baseline = story.baseline
+    assert baseline is not None
+    several = several_models(story)
+    rows = [
+        (each.config.key if several else each.config.id, each.what, ratio(each.estimate, digits=3),
+         DASH if each.estimate is None else str(each.estimate.count), "FAILED" if each.failed else each.verdict.value)
+        for each in baseline.judged
+    ]  # fmt: skip
+    caption = (
+        f"Against the baseline {baseline.written}, OpenVINO {baseline.version.split('-')[0] or 'unknown'}; tolerance "
+        f"{100 * baseline.tolerance:g} %"
+    )
+    return make_table(caption, ("cell", "figure", "cost now / then [interval]", "from", "verdict"), rows)
+
+
+# -------------------------------------------------------------------------------------------------------- the machine
+
+
+def machine_part(story: Story, heading: str) -> Part:
+    """Where it ran, what each cell asked for and got, what else was noted, and the command that runs it again."""
+    tables = [_configs_table(story)] if story.cells else []
+    tables.append(_settings_table(story))
+    warnings = dict.fromkeys(each.warning for each in story.cells if each.warning)
+    notes = [*story.notes, *(note for each in story.models for note in each.notes), *warnings]
+    return Part(heading=heading, facts=_facts(story), tables=tuple(tables), code=story.command, notes=tuple(notes))
+
+
+def _facts(story: Story) -> tuple[tuple[str, str], ...]:
+    machine = story.machine
+    quota = "none" if machine.cpu_quota_cores is None else f"{machine.cpu_quota_cores:g} cores"
+    memory = machine.memory_total_bytes
+    facts = [
+        ("CPU", f"{machine.cpu_brand or 'unknown'} ({machine.cpu_model or 'model unknown'})"),
+        ("Instruction set", f"{machine.isa.value}: {', '.join(machine.compute_flags) or 'unknown'}"),
+        ("Cores", f"{machine.cores}, CPU quota {quota}"),
+        ("Memory", "unknown" if memory is None else f"{mebibytes(memory)} MiB"),
+        ("System", f"{machine.system} {machine.kernel}, {machine.architecture}, Python {machine.python}"),
+        ("Libraries", ", ".join(f"{name} {version}" for name, version in story.versions.items() if version)),
+        ("Fingerprint", story.fingerprint),
+        ("Commit", story.commit or DASH),
+        ("Session", _session(story)),
+        ("Journal", story.path.name),
+    ]  # fmt: skip
+    for model in story.models:
+        sizes = ", ".join(f"{name.value} {megabytes(size)} MB" for name, size in model.sizes_bytes.items())
+        facts.append((f"Model {model.name}", f"SHA-256 {model.sha256[:12]}{f', {sizes}' if sizes else ''}"))
+    return tuple(facts)
+
+
+def _session(story: Story) -> str:
+    ended = "killed, or not over" if story.exit_status is None else f"exit status {story.exit_status}"
+    return f"{story.label}, {date_of(story.began_s)} to {date_of(story.ended_s)}, {ended}"
+
+
+def _configs_table(story: Story) -> Table:
+    headings = ("cell", "asked for", "hint got", "streams", "threads", "requests", "inference precision", "pinning",
+                "kernels by MACs", "same as")  # fmt: skip
+    several = several_models(story)
+    rows = [(each.config.key if several else each.name, _asked(each.config), *_got(each), _same_as(each))
+            for each in story.cells]  # fmt: skip
+    table = make_table("Asked for and got", headings, rows)
+    return replace(table, texts=frozenset({1, 2, 6, 7, 8, 9}))
+
+
+def _asked(config: Config) -> str:
+    axes = config.axes
+    told = [str(axes["hint"]), f"streams {axes['streams']}", f"cache {axes['cache']}"]
+    told += [f"{name} {axes[name]}" for name in ("threads", "requests", "batch") if axes[name]]
+    told += [f"{name.replace('_', '-')} {'on' if axes[name] else 'off'}" for name in ("pinning", "hyper_threading")
+             if name in axes]  # fmt: skip
+    told += ["copied inputs"] if axes["inputs"] == "copied" else []
+    return ", ".join(told)
+
+
+def _got(cell: CellStory) -> tuple[str, ...]:
+    effective = cell.effective
+    shares = ", ".join(f"{kernel} {share:.0%}" for kernel, share in (effective.get("mac_shares") or {}).items())
+    names = ("hint", "streams", "threads", "requests", "inference_precision", "pinning")
+    return (*(_value(effective.get(name)) for name in names), shares or DASH)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return DASH if value is None or value == "" else str(value)
+
+
+def _same_as(cell: CellStory) -> str:
+    return DASH if cell.alias_of is None else cell_name(cell.alias_of)
+
+
+def _settings_table(story: Story) -> Table:
+    rows = [
+        (f"--ov-{name.replace('_', '-')}", text.replace("\n", ", ") or DASH) for name, text in story.settings.items()
+    ]
+    return replace(make_table("All options", ("option", "value"), rows), texts=frozenset({1}), folded=True)

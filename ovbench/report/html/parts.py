@@ -1,0 +1,112 @@
+"""What a page is made of, before it is laid out: tables, charts with the table of their numbers, parts and sections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ovbench.report.html.svg import NARROW, Chart
+
+if TYPE_CHECKING:  # a table of the terminal, told again: only its own module draws it
+    import rich.table
+
+TEXT_HEADINGS = frozenset(
+    {"ran as", "verdict", "layer", "type", "kernel", "figure", "why", "reason", "asked for", "got", "also", "front"}
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Texts in rows under headings; the first of each row names it. Columns of ``texts`` are words, others numbers.
+
+    ``folded``: shown when it is asked for.
+    """
+
+    caption: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    texts: frozenset[int] = frozenset()
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart, and its numbers as a table."""
+
+    chart: Chart
+    table: Table
+
+    @property
+    def wide(self) -> bool:
+        """Whether it is wider than a phone."""
+        return self.chart.width > NARROW
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One figure that is told in large: ``4.71 ms``, what it is, and of what."""
+
+    name: str
+    figure: str
+    of: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a section says of one session, in the order that it is laid out."""
+
+    heading: str = ""
+    lines: tuple[str, ...] = ()
+    tiles: tuple[Tile, ...] = ()
+    alerts: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    code: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing in it to show."""
+        return not (
+            self.lines
+            or self.tiles
+            or self.alerts
+            or self.facts
+            or self.tables
+            or self.figures
+            or self.code
+            or self.notes
+        )
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading of the page and its parts; ``identity`` is what links lead to."""
+
+    identity: str
+    title: str
+    parts: tuple[Part, ...]
+
+
+def make_table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """A table whose columns of words are known by their headings (the last word of ``FP32 kernel``)."""
+    texts = frozenset(place for place, heading in enumerate(headings) if place and _is_text(heading))
+    return Table(caption, tuple(headings), tuple(map(tuple, rows)), texts)
+
+
+def _is_text(heading: str) -> bool:
+    return heading in TEXT_HEADINGS or heading.rpartition(" ")[2] in TEXT_HEADINGS
+
+
+def from_terminal(table: rich.table.Table, caption: str) -> Table:
+    """A table as the terminal has it, digit for digit; line breaks within a cell become blanks."""
+    columns = [[_plain(column.header), *map(_plain, column.cells)] for column in table.columns]
+    headings, *rows = zip(*columns, strict=True)
+    return make_table(caption, headings, rows)
+
+
+def _plain(cell: object) -> str:
+    """A cell's text: without the marks that keep rich from taking brackets for its own."""
+    return str(cell).replace("\\[", "[").replace("\n", " ")

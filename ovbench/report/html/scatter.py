@@ -1,0 +1,156 @@
+"""Latency against throughput: every cell a mark, the Pareto front a line with names beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ovbench.config import Precision
+from ovbench.report.html.axes import CLEAR, fit_scale, x_axis, y_axis, y_room
+from ovbench.report.html.svg import (
+    WIDE,
+    Chart,
+    Key,
+    element,
+    fitted,
+    label,
+    legend,
+    mark,
+    mark_swatch,
+    number,
+    text_width,
+)
+
+TOP, BOTTOM, RIGHT = 30, 390, WIDE - 20
+MARK_PX = 7  # half of a mark's box, and a little air
+LONGEST_NAME_PX = 220
+HIGH_PX = 7  # half of the height of a text of 12 px
+
+
+@dataclass(frozen=True)
+class Point:
+    """One cell: ``x`` of which less is better, ``y`` of which more is; ``said`` when pointed at."""
+
+    name: str
+    precision: Precision
+    x: float
+    y: float
+    said: str
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle that is taken, in px."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def meets(self, other: Box) -> bool:
+        """Whether the two share any area."""
+        return (
+            self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
+        )
+
+    def lies_in(self, other: Box) -> bool:
+        """Whether no part of it is outside of ``other``."""
+        return (
+            other.left <= self.left
+            and self.right <= other.right
+            and other.top <= self.top
+            and self.bottom <= other.bottom
+        )
+
+
+def pareto_front(points: Iterable[Point]) -> tuple[Point, ...]:
+    """Points than which none is better in one and at least as good in the other, by rising x (and so rising y)."""
+    front: list[Point] = []
+    for point in sorted(points, key=lambda each: (each.x, -each.y)):
+        if not front or point.y > front[-1].y or (point.x, point.y) == (front[-1].x, front[-1].y):
+            front.append(point)
+    return tuple(front)
+
+
+def scatter_chart(title: str, points: Sequence[Point], x_title: str, y_title: str) -> Chart:
+    """At least one point; those on the front are filled and named where there is room for the name."""
+    y_scale = fit_scale([each.y for each in points], BOTTOM, TOP)
+    left = y_room(y_scale)
+    x_scale = fit_scale([each.x for each in points], left, RIGHT, most=9)
+    front = pareto_front(points)
+    places = {id(each): (x_scale.at(each.x), y_scale.at(each.y)) for each in points}
+    marks = [mark(each.precision, *places[id(each)], each.said, each in front) for each in points]
+    plot = Box(left, 14, WIDE, BOTTOM)
+    names = _names(front, places, plot)
+    keys = [Key(mark_swatch(each), each.value) for each in _precisions(points)]
+    if len(front) < len(points):
+        keys.append(Key(_front_swatch(), "Pareto front (filled): no cell is better in both"))
+    drawn_keys, height = legend(keys, BOTTOM + 44, WIDE, left - 6)
+    body = (
+        x_axis(x_scale, BOTTOM, x_title, [(TOP, BOTTOM)])
+        + y_axis(y_scale, left, RIGHT, y_title)
+        + _stairs([places[id(each)] for each in front])
+        + "".join(marks)
+        + element("g", *names, fill="currentColor")
+        + element("g", drawn_keys, fill="currentColor")
+    )
+    description = (
+        f"{len(points)} cells by {x_title} and {y_title}. On the Pareto front: "
+        + "; ".join(each.said for each in front[:8])
+        + ("." if len(front) <= 8 else f"; and {len(front) - 8} more.")
+    )
+    return Chart("scatter", title, description, WIDE, BOTTOM + 48 + height, body)
+
+
+def _precisions(points: Sequence[Point]) -> list[Precision]:
+    present = {each.precision for each in points}
+    return [each for each in Precision if each in present]
+
+
+def _front_swatch() -> str:
+    return element("path", d="M-11 0h22", stroke="currentColor", stroke_opacity=f"{CLEAR}", stroke_dasharray="2 3")
+
+
+def _stairs(places: Sequence[tuple[float, float]]) -> str:
+    """The edge of what the front reaches: level to the next point, then up to it."""
+    if len(places) < 2:
+        return ""
+    first, *others = places
+    data = f"M{number(first[0])} {number(first[1])}" + "".join(f"H{number(x)}V{number(y)}" for x, y in others)
+    return element("path", d=data, stroke="currentColor", stroke_opacity=f"{CLEAR}", stroke_dasharray="2 3")
+
+
+def _names(front: Sequence[Point], places: dict[int, tuple[float, float]], plot: Box) -> list[str]:
+    """Names of the front's points, its ends first, each where it touches no mark and no other name; else none."""
+    taken = [Box(x - MARK_PX, y - MARK_PX, x + MARK_PX, y + MARK_PX) for x, y in places.values()]
+    ends = [front[0], front[-1]] if len(front) > 1 else [front[0]]
+    drawn = []
+    for point in [*ends, *front[1:-1]]:
+        name = fitted(point.name, LONGEST_NAME_PX)
+        x, y = places[id(point)]
+        box = next((each for each in _beside(x, y, text_width(name)) if _free(each, taken, plot)), None)
+        if box is not None:
+            taken.append(box)
+            middle = (box.top + box.bottom) / 2
+            drawn.append(label(box.left, middle, name, dominant_baseline="central", class_="name"))
+    return drawn
+
+
+def _beside(x: float, y: float, width: float) -> Iterable[Box]:
+    """Places for a name around a mark: above to the left first, where a front leaves the plot empty."""
+    near, high = MARK_PX + 2, MARK_PX + HIGH_PX + 1
+    for left, middle in (
+        (x - width - 2, y - high),
+        (x - width / 2, y - high),
+        (x - width - near, y),
+        (x + near, y),
+        (x + 2, y - high),
+        (x + 2, y + high),
+        (x - width / 2, y + high),
+        (x - width - 2, y + high),
+    ):
+        yield Box(left, middle - HIGH_PX, left + width, middle + HIGH_PX)
+
+
+def _free(box: Box, taken: Sequence[Box], plot: Box) -> bool:
+    return box.lies_in(plot) and not any(box.meets(each) for each in taken)
