@@ -105,13 +105,16 @@ class Config:
         parts += [f"{axis}={getattr(self, axis)}" for axis in ("threads", "requests", "batch") if getattr(self, axis)]
         if self.inputs is not Inputs.PRESET:
             parts.append(self.inputs.value)
-        if self.pinning is not None:
-            parts.append("pin" if self.pinning else "nopin")
-        if self.hyper_threading is not None:
-            parts.append("ht" if self.hyper_threading else "noht")
+        parts += self.switches
         if self.device != "CPU":
             parts.append(self.device)
         return "-".join(parts)
+
+    @property
+    def switches(self) -> list[str]:
+        """``pin`` or ``nopin``, ``ht`` or ``noht``: those that are set."""
+        named = (("pin", self.pinning), ("ht", self.hyper_threading))
+        return [name if wanted else f"no{name}" for name, wanted in named if wanted is not None]
 
     @property
     def key(self) -> str:
@@ -173,6 +176,7 @@ def cell_name(config: Config) -> str:
     ]
     if config.inputs is not Inputs.PRESET:
         parts[3] = config.inputs.value  # such a row is never cached
+    parts += config.switches
     if config.device != Config().device:
         parts.append(config.device)
     return " ".join(parts)

@@ -122,6 +122,7 @@ def test_a_fault_is_told_and_not_tabled(tmp_path: Path) -> None:
 def test_cell_names_leave_defaults_out_and_differ() -> None:
     assert cell_name(PLAIN) == "FP32 lat 1 off"
     assert cell_name(LONG) == "BF16 cum 128 copied t256 r512 b64 MULTI:CPU"
+    assert cell_name(Config("tiny", pinning=False, hyper_threading=True)) == "FP32 lat 1 off nopin ht"
     names = [cell_name(config) for config in every_config()]
     assert len(set(names)) == len(names)
 
