@@ -47,7 +47,8 @@ LANE_SD = 0.02  # fresh twins differ by 1-2 %, docs/method.md
 # Huber's M-estimate: 95 % efficient for normal residuals, and bounded influence of each block.
 HUBER_BEND = 1.345
 MAX_REWEIGHTINGS = 20
-RIDGE = 1e-9  # keeps the fit solvable where rounds have no candidate in common
+SETTLED = 1e-3  # of a weight: no effect moves any more
+RIDGE = 1e-9  # keeps the fit solvable: a constant may go to either side, or to each part that has nothing in common
 
 RoundKey = tuple[int, int]  # lane and number, as in Race.rejected
 Violates = Callable[[Config, "Figures"], str]
@@ -275,28 +276,30 @@ def fit_effects(
         return {}, {}
     configs = {config: place for place, config in enumerate(dict.fromkeys(config for config, _, _ in cells))}
     rounds = {key: place for place, key in enumerate(dict.fromkeys(key for _, key, _ in cells))}
-    rows = np.array([configs[config] for config, _, _ in cells])
-    columns = np.array([rounds[key] for _, key, _ in cells])
+    many = np.array([configs[config] for config, _, _ in cells])
+    few = np.array([rounds[key] for _, key, _ in cells])
+    swapped = len(configs) < len(rounds)  # the more numerous effects are eliminated, the fewer solved for
+    if swapped:
+        many, few = few, many
     costs = np.array([cost for _, _, cost in cells])
     weights = np.ones(costs.size)
     for _ in range(MAX_REWEIGHTINGS):
-        table = np.zeros((len(configs), len(rounds)))
-        table[rows, columns] = weights
-        sums = np.bincount(rows, weights * costs)
-        totals = table.sum(axis=1)
-        # The candidates' effects are eliminated; the 1 everywhere asks for rounds' effects that add up to 0.
-        normal = np.diag(table.sum(axis=0)) - table.T @ (table / totals[:, None]) + 1.0
-        right = np.bincount(columns, weights * costs) - table.T @ (sums / totals)
-        of_round = np.linalg.solve(normal + RIDGE * np.eye(len(rounds)), right)
-        of_config = (sums - table @ of_round) / totals
-        residuals = np.abs(costs - of_config[rows] - of_round[columns])
-        bend = HUBER_BEND * 1.4826 * float(np.median(residuals))
-        before, weights = weights, np.minimum(1.0, bend / np.maximum(residuals, max(bend, 1e-12)))
-        if np.allclose(before, weights, atol=1e-3):
+        table = np.zeros((int(many.max()) + 1, int(few.max()) + 1))
+        table[many, few] = weights
+        sums, totals = np.bincount(many, weights * costs), table.sum(axis=1)
+        normal = np.diag(table.sum(axis=0) + RIDGE) - table.T @ (table / totals[:, None])
+        of_few = np.linalg.solve(normal, np.bincount(few, weights * costs) - table.T @ (sums / totals))
+        of_many = (sums - table @ of_few) / totals
+        residuals = np.abs(costs - of_many[many] - of_few[few])
+        bend = HUBER_BEND * max(MIN_BLOCK_SD, 1.4826 * float(np.median(residuals)))
+        before, weights = weights, bend / np.maximum(residuals, bend)
+        if float(np.abs(before - weights).max()) < SETTLED:
             break
+    of_config, of_round = (of_few, of_many) if swapped else (of_many, of_few)
+    usual = float(of_round.mean())
     return (
-        {config: float(of_config[place]) for config, place in configs.items()},
-        {key: float(of_round[place]) for key, place in rounds.items()},
+        {config: float(of_config[place]) + usual for config, place in configs.items()},
+        {key: float(of_round[place]) - usual for key, place in rounds.items()},
     )
 
 
