@@ -248,7 +248,7 @@ def items_by_kind(items: Sequence[pytest.Item]) -> dict[str, list[Config]]:
     kinds: dict[str, list[Config]] = {}
     for item in items:
         cell = cell_of(item)
-        if cell is not None and item.get_closest_marker("skip") is None:
+        if cell is not None:
             kinds.setdefault(_kind(item), []).append(cell)
     return {kind: list(dict.fromkeys(cells)) for kind, cells in kinds.items()}
 
@@ -272,7 +272,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     settings = config.stash[SETTINGS]
     asked = {BASELINE_KIND: bool(settings.baseline), REFERENCE_KIND: settings.reference}
     items[:] = [item for item in items if asked.get(_kind(item), True)]
-    refusal = (*config.stash[REFUSED], "")[0]
+    refusal = (*config.stash[REFUSED], own.misplaced(items))[0]
     if not hasattr(config, "workerinput"):
         if refusal:
             raise pytest.UsageError(refusal)

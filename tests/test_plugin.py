@@ -103,7 +103,7 @@ def test_without_our_ini_key_pytest_benchmark_keeps_its_storage(project: Path) -
 
 def test_a_test_that_needs_cells_and_selects_none_says_so(project: Path) -> None:
     (project / "test_theirs.py").write_text("def test_it(ov_suite):\n    pass\n")
-    ended = run_pytest(project, "-p", "fixtures.model")
+    ended = run_pytest(project)
     assert ended.returncode == 1
     assert "no selected bench takes a cell of the matrix" in ended.stdout
 
