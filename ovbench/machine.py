@@ -22,6 +22,9 @@ ROOT = Path("/")
 USER_HZ = 100
 """Ticks per second of /proc/stat: fixed for user space by the kernel's include/asm-generic/param.h."""
 
+CORES = "sys/devices/system/cpu"
+GOVERNOR = f"{CORES}/cpu0/cpufreq/scaling_governor"
+
 GIT_TIMEOUT_S = 10.0
 """A commit is worth a moment, not a stalled session (a network file system may hang git)."""
 
@@ -217,6 +220,80 @@ def own_cores() -> frozenset[int] | None:
     return None if len(cores) == os.cpu_count() else cores
 
 
+def physical_cores(root: Path = ROOT) -> tuple[frozenset[int], ...]:
+    """Numbers of the logical cores on each physical core, of the whole machine; empty where it does not tell."""
+    listed = (_read(each) for each in (root / CORES).glob("cpu[0-9]*/topology/thread_siblings_list"))
+    return tuple(sorted({_numbers(each) for each in listed if each}, key=min))
+
+
+def governor(root: Path = ROOT) -> str | None:
+    """The first core's frequency governor."""
+    return (_read(root / GOVERNOR) or "").strip() or None
+
+
+def turbo(root: Path = ROOT) -> bool | None:
+    """Whether the clock may go beyond what the CPU holds for ever: Intel's own driver tells, or cpufreq does."""
+    barred, allowed = (
+        _whole(_read(root / CORES / "intel_pstate/no_turbo")),
+        _whole(_read(root / CORES / "cpufreq/boost")),
+    )
+    if barred is not None:
+        return barred == 0
+    return None if allowed is None else allowed == 1
+
+
+def hot_events(root: Path = ROOT) -> int | None:
+    """How often since boot a core was slowed down for its heat."""
+    files = (root / CORES).glob("cpu[0-9]*/thermal_throttle/core_throttle_count")
+    counts = [count for each in files if (count := _whole(_read(each))) is not None]
+    return sum(counts) if counts else None
+
+
+def on_battery(root: Path = ROOT) -> bool | None:
+    """Whether some battery is being emptied; None without one."""
+    states = [_read(each) for each in (root / "sys/class/power_supply").glob("*/status")]
+    return any(each.strip() == "Discharging" for each in states if each) if any(states) else None
+
+
+def is_virtual(root: Path = ROOT) -> bool | None:
+    """Whether a hypervisor runs this machine: an x86 CPU tells by a flag, others do not."""
+    flags = re.search(r"^flags\s*:(.*)$", _read(root / "proc/cpuinfo") or "", re.MULTILINE)
+    return None if flags is None else "hypervisor" in flags[1].split()
+
+
+def product(root: Path = ROOT) -> str | None:
+    """Maker and product of the board: of a virtual machine its hypervisor or cloud."""
+    words = [(_read(root / "sys/class/dmi/id" / name) or "").strip() for name in ("sys_vendor", "product_name")]
+    return " ".join(filter(None, words)) or None
+
+
+def container(root: Path = ROOT) -> str | None:
+    """What container this is by the marks that such leave, None without one."""
+    for mark, name in ((".dockerenv", "Docker"), ("run/.containerenv", "Podman")):
+        if (root / mark).exists():
+            return name
+    found = re.search("kubepods|docker|containerd|lxc", _read(root / "proc/1/cgroup") or "")
+    return found[0] if found else None
+
+
+def used_swap_bytes(root: Path = ROOT) -> int | None:
+    """Memory that lies on disk."""
+    total, free = _meminfo_bytes(root, "SwapTotal"), _meminfo_bytes(root, "SwapFree")
+    return None if total is None or free is None else total - free
+
+
+def pressure_share(what: str, root: Path = ROOT) -> float | None:
+    """Share of the last ten seconds in which some task waited for ``what``: cpu, memory or io (PSI)."""
+    found = re.search(r"^some avg10=([\d.]+)", _read(root / "proc/pressure" / what) or "", re.MULTILINE)
+    return float(found[1]) / 100 if found else None
+
+
+def stolen_share(root: Path = ROOT, cores: Collection[int] | None = None) -> float | None:
+    """Share of the cores' time since boot that the hypervisor gave to others."""
+    ticks = _cpu_ticks(root, cores)[:8]  # beyond them guests' time, which user time holds already
+    return ticks[7] / sum(ticks) if len(ticks) > 7 and any(ticks) else None
+
+
 def read_contention(root: Path = ROOT, cores: Collection[int] | None = None) -> Contention:
     """Read the counters of contention, of ``cores`` alone where they are given; about 0.1 ms.
 
@@ -256,7 +333,15 @@ def quota_threads(host: Machine) -> int:
 
 def library_versions() -> dict[str, str | None]:
     """Version of each of ``LIBRARIES``, None where it is not installed; none of them is imported."""
-    return {name: _version(name) for name in LIBRARIES}
+    return {name: version_of(name) for name in LIBRARIES}
+
+
+def version_of(name: str) -> str | None:
+    """Version of an installed distribution, which is not imported."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def commit(folder: Path) -> str | None:
@@ -440,6 +525,12 @@ def _whole(text: str | None) -> int | None:
     return int(text) if text is not None and re.fullmatch(r"\s*-?\d+\s*", text) else None
 
 
+def _numbers(text: str) -> frozenset[int]:
+    """The cores of a list as the kernel writes it: ``0,64`` or ``0-1``."""
+    ends = ([int(end) for end in part.split("-")] for part in text.strip().split(",") if part)
+    return frozenset(number for first, *last in ends for number in range(first, (last or [first])[0] + 1))
+
+
 def _growth(before: int | None, after: int | None) -> int | None:
     return None if before is None or after is None else after - before
 
@@ -449,11 +540,4 @@ def _read(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return None
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
         return None

@@ -33,6 +33,22 @@ def check_device(device: str, flag: str = "--ov-device") -> None:
         raise BadOption(f"{flag} {device}: not a device of this machine: give one of {', '.join(available)}")
 
 
+def default_arithmetic(device: str = "CPU") -> tuple[str, str]:
+    """What an FP32 model that is compiled with no options runs in: the precision it reads back, and its kernel's.
+
+    A convolution of a few milliseconds is compiled and asked. Raises RuntimeError as OpenVINO does.
+    """
+    import numpy as np
+
+    openvino = worker.import_openvino()
+    ops = openvino.opset13
+    picture = ops.parameter([1, 16, 8, 8], openvino.Type.f32)
+    kernels = np.ones((16, 16, 3, 3), np.float32)
+    model = openvino.Model([ops.convolution(picture, kernels, [1, 1], [1, 1], [1, 1], [1, 1])], [picture], "probe")
+    effective = worker.effective_config(model, worker.compile_model(core(), model, device, {}))
+    return str(effective["inference_precision"]), next(iter(effective["mac_shares"]), "unknown")
+
+
 def unsupported(precision: Precision, device: str) -> str:
     """Why rows of this precision cannot be measured on the device; "" if they can."""
     wanted = INFERENCE_PRECISION[precision]

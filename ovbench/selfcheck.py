@@ -6,7 +6,6 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ovbench import ab, machine
 from ovbench.artifacts import ArtifactCache
@@ -26,7 +25,6 @@ QUESTION = ab.Question("A/A", Side(), Side(), precision=Precision.INT8)
 MAX_SPEED_SD = 0.05
 WORK = 200_000  # additions of one speed reading: some milliseconds, so that a reading costs a pair next to nothing
 READINGS = 5
-GOVERNOR = "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
 
 
 @dataclass(frozen=True)
@@ -105,14 +103,6 @@ def single_thread_speed(clock: Callable[[], float] = time.perf_counter) -> float
         sum(range(WORK))
         took_s.append(clock() - start)
     return WORK / min(took_s)
-
-
-def governor(root: Path = machine.ROOT) -> str | None:
-    """The first core's frequency governor; None where the system does not tell."""
-    try:
-        return (root / GOVERNOR).read_text(encoding="utf-8").strip() or None
-    except OSError:
-        return None
 
 
 def think(measured: Measured, host: Machine, scaling_governor: str | None, question: ab.Question = QUESTION) -> Profile:

@@ -19,14 +19,26 @@ from ovbench.machine import (
     available_cores,
     available_memory_bytes,
     commit,
+    container,
     difference,
     fingerprint,
+    governor,
+    hot_events,
+    is_virtual,
     isa_of,
     library_versions,
+    on_battery,
     own_peak_rss_bytes,
+    physical_cores,
+    pressure_share,
+    product,
     quota_threads,
     read_contention,
+    stolen_share,
     tree_pss_bytes,
+    turbo,
+    used_swap_bytes,
+    version_of,
 )
 
 MIB = 1024**2
@@ -436,3 +448,101 @@ def test_threads_fit_the_quota(cores: int, quota: float | None) -> None:
         assert threads == 0
     else:
         assert 1 <= threads <= max(1.0, quota)
+
+
+# --- what a benchmark should know of it ---
+
+CPUS = "sys/devices/system/cpu"
+
+
+def test_an_unknown_system_tells_none_of_it(tmp_path: Path) -> None:
+    readers = (governor, turbo, hot_events, on_battery, is_virtual, product, container, used_swap_bytes, stolen_share)
+    assert [reader(tmp_path) for reader in readers] == [None] * len(readers)
+    assert pressure_share("cpu", tmp_path) is None
+    assert physical_cores(tmp_path) == ()
+
+
+@pytest.mark.parametrize(
+    ("listed", "cores"),
+    [
+        ({0: "0,2", 1: "1,3", 2: "0,2", 3: "1,3"}, [{0, 2}, {1, 3}]),
+        ({0: "0-1", 1: "0-1"}, [{0, 1}]),
+        ({0: "0", 1: "1"}, [{0}, {1}]),
+        ({0: "0-1,8-9", 10: "10"}, [{0, 1, 8, 9}, {10}]),
+    ],
+)
+def test_threads_of_one_physical_core_are_siblings(
+    tmp_path: Path, listed: dict[int, str], cores: list[set[int]]
+) -> None:
+    files = {f"{CPUS}/cpu{number}/topology/thread_siblings_list": f"{text}\n" for number, text in listed.items()}
+    assert list(physical_cores(grow(tmp_path, files))) == cores
+
+
+def test_the_governor_is_read_where_there_is_one(tmp_path: Path) -> None:
+    assert governor(grow(tmp_path, {f"{CPUS}/cpu0/cpufreq/scaling_governor": "schedutil\n"})) == "schedutil"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "on"),
+    [("intel_pstate/no_turbo", "0", True), ("intel_pstate/no_turbo", "1", False), ("cpufreq/boost", "1", True),
+     ("cpufreq/boost", "0", False), ("cpufreq/boost", "?", None)],
+)  # fmt: skip
+def test_turbo_is_told_by_either_driver(tmp_path: Path, name: str, text: str, on: bool | None) -> None:
+    assert turbo(grow(tmp_path, {f"{CPUS}/{name}": f"{text}\n"})) is on
+
+
+def test_heat_is_summed_over_cores(tmp_path: Path) -> None:
+    files = {f"{CPUS}/cpu{number}/thermal_throttle/core_throttle_count": f"{number + 2}\n" for number in range(2)}
+    assert hot_events(grow(tmp_path, files)) == 5
+
+
+@pytest.mark.parametrize(("states", "empties"), [(["Full"], False), (["Charging", "Discharging"], True)])
+def test_a_battery_that_empties_is_seen(tmp_path: Path, states: list[str], empties: bool) -> None:
+    files = {f"sys/class/power_supply/BAT{place}/status": f"{state}\n" for place, state in enumerate(states)}
+    assert on_battery(grow(tmp_path, files)) is empties
+
+
+def test_a_hypervisor_shows_in_the_flags_of_x86_alone(tmp_path: Path) -> None:
+    assert is_virtual(grow(tmp_path, {"proc/cpuinfo": "flags\t\t: fpu hypervisor\n"})) is True
+    assert is_virtual(grow(tmp_path, {"proc/cpuinfo": CPUINFO.format(mhz=1)})) is False
+    assert is_virtual(grow(tmp_path, {"proc/cpuinfo": CPUINFO_ARM})) is None
+
+
+def test_a_product_is_its_maker_and_name(tmp_path: Path) -> None:
+    assert product(grow(tmp_path, {"sys/class/dmi/id/product_name": "c5.large\n"})) == "c5.large"
+    assert product(grow(tmp_path, {"sys/class/dmi/id/sys_vendor": "Amazon EC2\n"})) == "Amazon EC2 c5.large"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        (".dockerenv", "", "Docker"),
+        ("run/.containerenv", "", "Podman"),
+        ("proc/1/cgroup", "0::/kubepods/pod1\n", "kubepods"),
+        ("proc/1/cgroup", "0::/init.scope\n", None),
+    ],
+)
+def test_a_container_leaves_marks(tmp_path: Path, name: str, text: str, told: str | None) -> None:
+    assert container(grow(tmp_path, {name: text})) == told
+
+
+def test_swap_in_use_is_what_is_not_free(tmp_path: Path) -> None:
+    assert used_swap_bytes(grow(tmp_path, {"proc/meminfo": "SwapTotal: 10 kB\nSwapFree: 4 kB\n"})) == 6 * 1024
+
+
+def test_pressure_is_a_share_of_the_last_ten_seconds(tmp_path: Path) -> None:
+    text = "some avg10=2.50 avg60=9 avg300=9 total=9\nfull avg10=1.00 avg60=0 avg300=0 total=0\n"
+    assert pressure_share("memory", grow(tmp_path, {"proc/pressure/memory": text})) == 0.025
+
+
+def test_stolen_time_is_a_share_of_our_cores_time(tmp_path: Path) -> None:
+    text = "cpu 0 0 0 0 0 0 0 0 0 0\ncpu0 10 0 0 80 0 0 0 10 5 0\ncpu1 0 0 0 100 0 0 0 0 0 0\n"
+    root = grow(tmp_path, {"proc/stat": text})
+    assert stolen_share(root) is None, "before the first tick"
+    assert stolen_share(root, {0}) == 0.1, "time of guests is in the user's already"
+    assert stolen_share(root, {0, 1}) == 0.05
+
+
+def test_a_version_is_that_of_the_distribution() -> None:
+    assert version_of("pytest") == pytest.__version__
+    assert version_of("no-such-distribution") is None
