@@ -46,6 +46,8 @@ class Judged:
     rows: tuple[Row, ...]
     expired: tuple[Waiver, ...]
     code: ExitCode
+    asked: tuple[Asked, ...]
+    journal: Path
 
 
 def run(gate: Gate, ask_all: AskAll, progress: Progress) -> Judged:
@@ -72,7 +74,7 @@ def run(gate: Gate, ask_all: AskAll, progress: Progress) -> Judged:
     code = exit_code_of(rows, fail_on_unsure=gate.fail_on_unsure)
     if journal.path.exists():
         journal.write("gate", rows=[row_fields(row) for row in rows], exit_code=int(code))
-    return Judged(rows, gate.policy.expired(gate.today), code)
+    return Judged(rows, gate.policy.expired(gate.today), code, tuple(asked), journal.path)
 
 
 def check_host_holds(questions: Sequence[Question]) -> None:

@@ -24,7 +24,8 @@ from ovbench.classify import (
 )
 from ovbench.config import Precision
 from ovbench.errors import BadOption, UnreadableImage
-from ovbench.report.classify import classified_json, classified_text
+from ovbench.report.classify import classified_fields, classified_text
+from ovbench.report.objects import object_text
 from ovbench.report.page import WIDTH
 
 scores = arrays.arrays(
@@ -174,7 +175,7 @@ def test_many_precisions_and_long_labels_stay_on_the_page() -> None:
 
 
 def test_json_tells_all_that_the_text_does() -> None:
-    told = json.loads(classified_json(TWO))
+    told = json.loads(object_text(classified_fields(TWO)))
     assert told["model"] == "mobilenet"
     assert told["latency_ns"] == {"FP32": 3_123_456, "INT8": None}
     assert [each["file"] for each in told["pictures"]] == ["cat.jpg", "pictures/dog.png"]

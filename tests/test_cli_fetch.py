@@ -119,6 +119,6 @@ def test_the_list_says_what_there_is_and_from_where(
     assert "341.7 MB" in table
     assert "ovbench[torch]" in " ".join(table.split())
     assert run(monkeypatch, "--list", "--json") == 0
-    told = json.loads(capsys.readouterr().out)
+    told = json.loads(capsys.readouterr().out)["items"]
     assert [each["name"] for each in told] == list(catalogue.ITEMS)
     assert told[0]["size_bytes"] == 14_212_972

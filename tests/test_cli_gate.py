@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import math
 import sys
 from collections.abc import Callable
@@ -357,3 +358,41 @@ def test_a_real_gate_end_to_end(
     assert agreement == "same top-1 agreement 100.0 % ≥ 100 % HELD"
     assert ran.journal[-1]["rows"][0]["answer"] in ("SAME", "UNSURE")
     assert len(ET.parse("j.xml").findall("testsuite/testcase")) == 2
+
+
+# ------------------------------------------------------------------------------------------------------------ JSON
+
+
+def test_one_object_has_what_the_text_tells_of_a_comparison(ask: FakeAsk, ovbench: Callable[..., Ran]) -> None:
+    ask.ratios = {"slow": 1.1}
+    ask.raises = {"bad": BadOption("--b python=x: no openvino: install it")}
+    ran = ovbench("ab", "--file", matrix("slow", "bad"), "--json")
+    assert ran.code == 4
+    told = json.loads(ran.out)
+    (answer,) = told["comparisons"]
+    ((metric),) = [each for each in answer["metrics"] if each["metric"] == "latency"]
+    assert metric["estimate"]["value"] == pytest.approx(1.1)
+    assert (metric["verdict"], answer["pairs"], answer["rounds_kept"]) == ("SLOWER", 6, 60)
+    assert told["not_compared"] == [{"name": "bad", "reason": "--b python=x: no openvino: install it"}]
+    (kept,) = [line for line in ran.journal if line["kind"] == "comparison"]
+    assert answer == {key: kept[key] for key in answer}
+    assert Path(told["journal"]).is_file()
+    assert ran.error == "ovbench: bad: --b python=x: no openvino: install it\n"
+
+
+def test_one_object_has_the_rows_of_a_gate_and_its_exit_code(ask: FakeAsk, ovbench: Callable[..., Ran]) -> None:
+    ask.ratios = {"slow": 1.1}
+    ran = ovbench("gate", matrix("slow", "same", "skip"), "--json")
+    told = json.loads(ran.out)
+    assert ran.code == told["exit_code"] == 1
+    assert [(each["target"]["cell"], each["answer"]) for each in told["rows"]] == [
+        ("slow", "SLOWER"), ("same", "SAME"), ("skip", "SKIPPED"),
+    ]  # fmt: skip
+    assert [each["name"] for each in told["comparisons"]] == ["slow", "same"]
+    assert told["not_compared"] == [{"name": "skip", "reason": "no such arithmetic"}]
+    assert ran.error == ""
+
+
+def test_nothing_to_compare_prints_no_object(ask: FakeAsk, ovbench: Callable[..., Ran]) -> None:
+    ran = ovbench("gate", matrix(), "--json")
+    assert (ran.code, ran.out) == (5, "")

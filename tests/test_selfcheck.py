@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -21,8 +22,9 @@ from ovbench.comparison import MIN_PAIRS
 from ovbench.errors import BadOption, NothingMeasured
 from ovbench.hosts import alarm_bound, noise_band, read_profile
 from ovbench.machine import Contention, Isa, Machine
+from ovbench.report.objects import object_text
 from ovbench.report.page import WIDTH
-from ovbench.report.selfcheck import selfcheck_text
+from ovbench.report.selfcheck import selfcheck_fields, selfcheck_text
 from ovbench.selfcheck import Measured
 from ovbench.sides import Side
 
@@ -118,6 +120,18 @@ def test_what_is_printed_fits_a_screen_and_says_all() -> None:
     assert "\x1b[" not in text
 
 
+def test_one_object_has_the_profile_and_what_is_reckoned_from_it() -> None:
+    seen = measured()
+    profile = selfcheck.think(seen, HOST, None)
+    said = json.loads(object_text(selfcheck_fields(profile, seen, Path("p.json"))))
+    assert said["profile"] == dataclasses.asdict(profile)
+    assert said["profile_path"] == "p.json"
+    assert said["false_alarm_bound"] == alarm_bound(0, 8)
+    found = {(each["tolerance"], each["budget_s"]): each["slowdown"] for each in said["smallest_slowdowns"]}
+    assert len(found) == 9
+    assert found[0.03, 60.0] == profile.smallest_slowdown(60.0, 0.03)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -134,14 +148,6 @@ def test_what_stands_in_the_way_is_told(changes: dict[str, object], words: str) 
     assert words in "\n".join(lines)
     assert len(lines) <= 30
     assert words not in "\n".join(told(governor="performance")) or words == "–"
-
-
-def test_the_governor_is_read_where_there_is_one(tmp_path: Path) -> None:
-    assert selfcheck.governor(tmp_path) is None
-    path = tmp_path / selfcheck.GOVERNOR
-    path.parent.mkdir(parents=True)
-    path.write_text("schedutil\n")
-    assert selfcheck.governor(tmp_path) == "schedutil"
 
 
 def test_one_threads_speed_is_that_of_its_best_reading() -> None:

@@ -217,6 +217,11 @@ def test_the_commands(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     output = runner.invoke(cli.app, ["sessions", "--prune", "1"]).output
     assert "removed" in output
     assert [each.number for each in list_sessions(tmp_path)[0]] == ["0001", "0003"]
+    assert json.loads(runner.invoke(cli.app, ["baseline", "set", "3", "--json"]).output)["session"] == "0003"
+    told = json.loads(runner.invoke(cli.app, ["sessions", "--prune", "1", "--json"]).output)
+    assert told["removed"] == [str(tmp_path / "0001_x.json")]
+    ((session),) = told["sessions"]
+    assert (session["session"], session["promoted"], session["fingerprint"]) == ("0003", True, "abc")
     assert isinstance(runner.invoke(cli.app, ["sessions", "--prune", "-1"]).exception, BadOption)
     assert isinstance(runner.invoke(cli.app, ["baseline", "set", "9"]).exception, BadOption)
 

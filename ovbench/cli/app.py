@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import platform
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -12,37 +13,57 @@ from typing import Annotated, Any
 import typer
 
 from ovbench.errors import BadInput, BadOption, OvbenchError
-from ovbench.gate import ExitCode
-from ovbench.options import BY_NAME
 
 app = typer.Typer(
     name="ovbench",
-    help="OpenVINO benchmarks on CPUs whose answers hold.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # plain help: importing rich would take a third of the time of `ovbench --help`
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 INTERRUPTED = 130
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]  # click's UsageError, wherever this typer keeps it
 
 Results = Annotated[Path, typer.Option(help="Folder of results; the journal is written there.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object in place of text; see docs/json.md.")]
 
 
 def main() -> None:
     """Run the command line; usage errors and bad input end with one line and exit code 4."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="ovbench", standalone_mode=False)
     except USAGE_ERROR as error:
         _fail(error.format_message())
     except BadInput as error:
         _fail(str(error))
     except OvbenchError as error:
+        from ovbench.gate import ExitCode
+
         sys.stderr.write(f"ovbench: {error}\n")
         sys.exit(ExitCode.FAILED)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell_version(asked: bool) -> None:
+    if not asked:
+        return
+    from ovbench.machine import library_versions
+    from ovbench.report.environment import version_text
+
+    sys.stdout.write(version_text(library_versions(), platform.python_version()))
+    raise typer.Exit
+
+
+@app.callback()
+def ovbench(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print versions, and exit.")
+    ] = False,
+) -> None:
+    """OpenVINO benchmarks on CPUs whose answers hold."""
 
 
 def tell(line: str) -> None:
@@ -59,12 +80,16 @@ def in_own_flags(line: str) -> str:
 
 
 def _fail(line: str) -> None:
+    from ovbench.gate import ExitCode
+
     tell(line)
     sys.exit(ExitCode.USAGE)
 
 
 def read_option(name: str, text: str, flag: str = "") -> Any:
     """A value given on this command line as ``flag``, parsed as the suite's option ``name``. Raises BadOption."""
+    from ovbench.options import BY_NAME
+
     try:
         return BY_NAME[name].parse(text.strip())
     except ValueError as error:

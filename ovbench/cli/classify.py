@@ -8,18 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from ovbench.cli.app import app, in_own_flags, progress, read_option, tell
+from ovbench.cli.app import AsJson, app, in_own_flags, progress, read_option, tell
 from ovbench.errors import BadOption
-from ovbench.gate import ExitCode
 
 
-@app.command()
+@app.command(epilog="Example: ovbench classify cat.jpg --model model.xml --labels names.txt")
 def classify(
     files: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
     model: Annotated[str, typer.Option(help="'embedded', a file, a folder or an Open Model Zoo name.")] = "embedded",
     precision: Annotated[str, typer.Option(help="Comma-separated; unset: FP32, and INT8 where it can be had.")] = "",
     top: Annotated[int, typer.Option(help="How many classes to show.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
     labels: Annotated[Path | None, typer.Option(help="Names of the classes, one a line.")] = None,
     images: Annotated[str, typer.Option(help="Folder of pictures that INT8 is calibrated on.")] = "",
     calib_size: Annotated[str, typer.Option(help="How many of them.")] = "200",
@@ -32,7 +31,7 @@ def classify(
     device: Annotated[str, typer.Option(help="OpenVINO device.")] = "CPU",
     models_dir: Annotated[str, typer.Option(help="Folder in which Open Model Zoo names are looked for.")] = "",
     seed: Annotated[str, typer.Option(help="Seed of which pictures INT8 is calibrated on.")] = "0",
-) -> int:
+) -> None:
     """What is on these pictures? The best classes in each precision side by side, and the time of one inference."""
     from dataclasses import replace
 
@@ -40,7 +39,8 @@ def classify(
     from ovbench.classify import classify as classify_files
     from ovbench.classify import usual_precisions
     from ovbench.options import Settings
-    from ovbench.report.classify import classified_json, classified_text
+    from ovbench.report.classify import classified_fields, classified_text
+    from ovbench.report.objects import object_text
 
     if top < 1:
         raise BadOption(f"--top {top}: give a number of classes, 1 or more")
@@ -66,10 +66,9 @@ def classify(
     for each in classified.unreadable:
         tell(str(each))
     if as_json:
-        sys.stdout.write(classified_json(classified))
+        sys.stdout.write(object_text(classified_fields(classified)))
     else:
         sys.stdout.write(classified_text(classified, sys.stdout.isatty()))
-    return int(ExitCode.HELD)
 
 
 def read_labels(path: Path | None) -> list[str]:

@@ -12,10 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ovbench.cli.app import Results, app, progress, read_option
+from ovbench.cli.app import AsJson, Results, app, progress, read_option
 from ovbench.errors import BadInput, BadOption, NotWritable
-from ovbench.gate import ExitCode
-from ovbench.options import Unsure
 
 OVERRIDES = ("tolerance", "budget")  # what a flag may say for all comparisons of a file
 
@@ -23,7 +21,7 @@ SideParts = Annotated[list[str], typer.Option(help="KEY=VALUE, repeatable: pytho
                       "precision=INT8, affinity=0,1, env:NAME=VALUE, or a property (NUM_STREAMS=2).")]  # fmt: skip
 
 
-@app.command()
+@app.command(epilog="Example: ovbench ab --model model.xml --b precision=INT8 --budget 20s")
 def ab(
     context: typer.Context,
     a: SideParts = [],  # noqa: B006  (typer copies it)
@@ -38,6 +36,7 @@ def ab(
     seed: Annotated[str, typer.Option(help="Seed of the order of blocks and of inputs.")] = "0",
     file: Annotated[Path | None, typer.Option(help="ab.toml with many comparisons; see docs/gates.md.")] = None,
     results: Results = Path("results"),
+    as_json: AsJson = False,
 ) -> int:
     """Is B slower or faster than A? Starts slower, takes more memory, gives other outputs?"""
     from ovbench.ab import METRICS, Question
@@ -45,7 +44,7 @@ def ab(
 
     if file is not None:
         check_goes_with_file(context)
-        return answer_all(read_file(file, given(context, tolerance=tolerance, budget=budget)), results)
+        return answer_all(read_file(file, given(context, tolerance=tolerance, budget=budget)), results, as_json)
     unknown = [each for each in metric if each not in METRICS]
     if unknown:
         raise BadOption(f"--metric {unknown[0]}: give {' or '.join(METRICS)}")
@@ -65,7 +64,7 @@ def ab(
         min_agreement=read_option("min_top1_agreement", min_agreement, "--min-agreement") if min_agreement else None,
         seed=read_option("seed", seed),
     )
-    return answer_all([question], results)
+    return answer_all([question], results, as_json)
 
 
 def given(context: typer.Context, **flags: str) -> dict[str, str]:
@@ -81,7 +80,7 @@ def _is_given(context: typer.Context, name: str) -> bool:
 def check_goes_with_file(context: typer.Context) -> None:
     """Raise BadOption for a flag of ``ab`` that the file says for each comparison."""
     for name in context.params:
-        if name not in (*OVERRIDES, "file", "results") and _is_given(context, name):
+        if name not in (*OVERRIDES, "file", "results", "as_json") and _is_given(context, name):
             flag = "--" + name.replace("_", "-")
             raise BadOption(f"{flag} with --file: say it in the file, for all comparisons or for one")
 
@@ -96,25 +95,32 @@ def read_file(file: Path, overrides: Mapping[str, str]) -> list[Any]:
     return [dataclasses.replace(question, **changes) for question in questions]
 
 
-def answer_all(questions: Sequence[Any], results: Path) -> int:
+def answer_all(questions: Sequence[Any], results: Path, as_json: bool) -> int:
     """Answer the questions and print each; the exit code."""
+    from ovbench.gate import ExitCode
+    from ovbench.report.comparison import asked_fields
+    from ovbench.report.objects import object_text
+
     if not questions:
         return nothing_to_compare()
-    asked, _journal = ask_all(questions, results)
+    asked, journal = ask_all(questions, results, as_json)
+    if as_json:
+        sys.stdout.write(object_text(asked_fields(asked, journal.path)))
     answers = [each.answer for each in asked if each.answer is not None]
     if any(answer.comparison.failed or answer.agreement_failed for answer in answers):
         return int(ExitCode.FAILED)
     return int(ExitCode.USAGE if any(each.refused for each in asked) else ExitCode.HELD)
 
 
-def ask_all(questions: Sequence[Any], results: Path, family: int = 1) -> tuple[list[Any], Any]:
-    """Ask one question after another and print each answer; pairs and answers go to the journal as they end.
+def ask_all(questions: Sequence[Any], results: Path, as_json: bool, family: int = 1) -> tuple[list[Any], Any]:
+    """Ask one question after another; pairs and answers go to the journal as they end, answers as text to stdout.
 
     What is wrong with one question (BadInput) is said on stderr and kept, and the others are asked all the same.
     """
     from ovbench import hosts, machine, records
     from ovbench.artifacts import ArtifactCache, default_root
     from ovbench.family import Asked
+    from ovbench.report.comparison import answer_text
 
     host = machine.fingerprint()
     band = hosts.band_of(hosts.read_profile(host.fingerprint_id))
@@ -124,14 +130,17 @@ def ask_all(questions: Sequence[Any], results: Path, family: int = 1) -> tuple[l
     asked: list[Asked] = []
     for question in questions:
         try:
-            asked.append(Asked(question, _ask_one(question, cache, band, family, journal, host)))
+            answer = _ask_one(question, cache, band, family, journal, host)
+            if not as_json:
+                sys.stdout.write(answer_text(answer, sys.stdout.isatty()))
+            asked.append(Asked(question, answer))
         except NotWritable:
             raise  # the journal: what cannot be kept need not be measured
         except BadInput as error:
             where = f"{question.name}: " if len(questions) > 1 else ""
             sys.stderr.write(f"ovbench: {where}{' '.join(str(error).split())}\n")
             asked.append(Asked(question, refused=str(error)))
-    if journal.path.exists():
+    if journal.path.exists() and not as_json:
         sys.stdout.write(f"Every sample: {journal.path}\n")
     return asked, journal
 
@@ -139,7 +148,7 @@ def ask_all(questions: Sequence[Any], results: Path, family: int = 1) -> tuple[l
 def _ask_one(question: Any, cache: Any, band: float, family: int, journal: Any, host: Any) -> Any:
     from ovbench.ab import ask
     from ovbench.comparison import Comparison
-    from ovbench.report.comparison import answer_text
+    from ovbench.report.comparison import answer_fields
 
     comparison = Comparison(question.name)
     try:
@@ -147,12 +156,11 @@ def _ask_one(question: Any, cache: Any, band: float, family: int, journal: Any, 
     except KeyboardInterrupt:
         sys.stderr.write(f"ovbench: interrupted; {len(comparison.pairs)} finished pairs are in {journal.path}\n")
         raise
-    journal.write("comparison", **comparison_fields(answer))
-    sys.stdout.write(answer_text(answer, sys.stdout.isatty()))
+    journal.write("comparison", **answer_fields(answer))
     return answer
 
 
-@app.command()
+@app.command(epilog="Example: ovbench gate ab.toml --summary summary.md --junit junit.xml")
 def gate(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="ab.toml with the comparisons; see docs/gates.md.")],
@@ -163,10 +171,15 @@ def gate(
     summary: Annotated[Path | None, typer.Option(help="Write a summary in Markdown.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML.")] = None,
     results: Results = Path("results"),
+    as_json: AsJson = False,
 ) -> int:
     """Compare all that a file names, and fail where B is slower than A by more than its tolerance."""
     from ovbench import gating
+    from ovbench.options import Unsure
     from ovbench.policy import find_policy, read_policy
+    from ovbench.report.comparison import asked_fields
+    from ovbench.report.objects import object_text
+    from ovbench.report.summary import summary_fields
 
     overrides = given(context, tolerance=tolerance, budget=budget)
     wanted = gating.Gate(
@@ -183,14 +196,21 @@ def gate(
     if not wanted.questions:
         return nothing_to_compare()
     gating.clear_reports(wanted)
-    judged = gating.run(wanted, lambda questions, family: ask_all(questions, results, family), progress)
-    sys.stdout.write(gating.told(wanted, judged, sys.stdout.isatty()))
+    judged = gating.run(wanted, lambda questions, family: ask_all(questions, results, as_json, family), progress)
+    if as_json:
+        found = summary_fields(judged.rows, judged.expired, wanted.policy.path)
+        exit_code = {"exit_code": int(judged.code)}
+        sys.stdout.write(object_text({**found, **asked_fields(judged.asked, judged.journal), **exit_code}))
+    else:
+        sys.stdout.write(gating.told(wanted, judged, sys.stdout.isatty()))
     gating.write_reports(wanted, judged, os.environ.get(gating.SUMMARY_VARIABLE, ""))
     return int(judged.code)
 
 
 def nothing_to_compare() -> int:
     """Say so; the exit code."""
+    from ovbench.gate import ExitCode
+
     sys.stderr.write("ovbench: nothing to compare: add a [[comparison]] to the file\n")
     return int(ExitCode.NOTHING_SELECTED)
 
@@ -218,42 +238,19 @@ def _pair_writer(journal: Any, host: Any) -> Callable[[Any, Any], None]:
     return write
 
 
-def comparison_fields(answer: Any) -> dict[str, Any]:
-    """An answer as plain values, for the journal."""
-    return {
-        "name": answer.question.name,
-        "a": list(answer.question.a.written),
-        "b": list(answer.question.b.written),
-        "model": answer.question.model,
-        "precision": answer.question.precision.value,
-        "tolerance": answer.question.tolerance,
-        "versions": list(answer.versions),
-        "effective": [dict(each) for each in answer.effective],
-        "metrics": [
-            {**dataclasses.asdict(each), "verdict": each.verdict.value}
-            for each in (*answer.metrics, answer.start, answer.memory)
-            if each is not None
-        ],
-        "outputs": None if answer.outputs is None else dataclasses.asdict(answer.outputs),
-        "ended": answer.comparison.ended,
-        "failed": answer.comparison.failed,
-        "notes": answer.comparison.notes,
-        "wall_s": answer.comparison.wall_s,
-        "measured_s": answer.comparison.measured_s,
-    }
-
-
-@app.command()
+@app.command(epilog="Example: ovbench selfcheck --budget 5m")
 def selfcheck(
     pairs: Annotated[int, typer.Option(help="Pairs of unchanged lanes to measure.")] = 24,
     budget: Annotated[str, typer.Option(help="Time for all pairs [s, ms, m or h].")] = "10m",
     results: Results = Path("results"),
-) -> int:
+    as_json: AsJson = False,
+) -> None:
     """What can this host find? Compares the embedded INT8 model with itself, and keeps the host's profile."""
     from ovbench import hosts, machine, records
     from ovbench import selfcheck as check
     from ovbench.artifacts import ArtifactCache, default_root
-    from ovbench.report.selfcheck import selfcheck_text
+    from ovbench.report.objects import object_text
+    from ovbench.report.selfcheck import selfcheck_fields, selfcheck_text
 
     budget_s = read_option("budget", budget)
     host = machine.fingerprint()
@@ -268,8 +265,10 @@ def selfcheck(
     except KeyboardInterrupt:
         sys.stderr.write("ovbench: interrupted: no profile was kept, the host's last one, if any, still holds\n")
         raise
-    profile = check.think(measured, host, check.governor())
+    profile = check.think(measured, host, machine.governor())
     path = hosts.write_profile(profile)
     journal.write("selfcheck", **dataclasses.asdict(profile))
-    sys.stdout.write(selfcheck_text(profile, measured, host, path, sys.stdout.isatty()))
-    return int(ExitCode.HELD)
+    if as_json:
+        sys.stdout.write(object_text({**selfcheck_fields(profile, measured, path), "journal": journal.path}))
+    else:
+        sys.stdout.write(selfcheck_text(profile, measured, host, path, sys.stdout.isatty()))

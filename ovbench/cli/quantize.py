@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from ovbench.cli.app import app, progress, read_option, tell
+from ovbench.cli.app import AsJson, app, progress, read_option, tell
 from ovbench.errors import BadModel, BadOption
-from ovbench.gate import ExitCode
 
 
-@app.command()
+@app.command(epilog="Example: ovbench quantize model.xml --images pictures -o model-int8.xml")
 def quantize(
     model: Annotated[str, typer.Argument(help="A model file, folder, or the name of an Open Model Zoo model.")],
     images: Annotated[str, typer.Option(help="Pictures: a folder (ImageFolder for labels) or an .npy file.")],
@@ -38,8 +35,8 @@ def quantize(
     models_dir: Annotated[str, typer.Option(help="Where names of Open Model Zoo models are looked for.")] = "",
     seed: Annotated[str, typer.Option(help="Seed of the draw of pictures.")] = "0",
     force: Annotated[bool, typer.Option("--force", help="Replace OUT where it exists.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object in place of the line.")] = False,
-) -> int:  # fmt: skip
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
     """Quantize a model to INT8 on pictures, write it as an IR, and say what became of size and answers."""
     from ovbench.config import Precision
     from ovbench.options import IgnoredScope, Settings
@@ -64,7 +61,6 @@ def quantize(
     )
     source, provenance = quantize_to(out, settings, force)
     told(source, out, provenance, as_json)
-    return int(ExitCode.HELD)
 
 
 def check_out(out: Path, model: Path, force: bool) -> None:
@@ -107,24 +103,17 @@ def told(source: Any, out: Path, provenance: dict[str, Any], as_json: bool) -> N
     """Measure both files as they lie on the disk, and print what changed."""
     from ovbench.config import Precision
     from ovbench.precision import Variant
-    from ovbench.report.quantization import quantized_text
+    from ovbench.report.objects import object_text
+    from ovbench.report.quantization import quantized_fields, quantized_text
 
     with progress("Answers") as advance:
         shares, agreement = compare(source, [source.path, out], advance)
     files = (Variant(Precision.FP32, source.path, embedded=False), Variant(Precision.INT8, out, embedded=False))
     sizes = (files[0].size_bytes, files[1].size_bytes)
-    if not as_json:
+    if as_json:
+        sys.stdout.write(object_text(quantized_fields(source.path, out, sizes, agreement, shares, provenance)))
+    else:
         sys.stdout.write(quantized_text(source.name, out, sizes, agreement, shares[1], provenance))
-        return
-    fields = {
-        "model": str(source.path),
-        "out": str(out),
-        "bytes": dict(zip(("FP32", "INT8"), sizes, strict=True)),
-        "mac_shares": dict(zip(("FP32", "INT8"), shares, strict=True)),
-        "agreement": agreement_fields(agreement),
-        "calibration": provenance,
-    }
-    sys.stdout.write(json.dumps(fields) + "\n")
 
 
 def compare(source: Any, paths: Sequence[Path], advance: Any) -> tuple[list[dict[str, float]], Any]:
@@ -156,14 +145,3 @@ def compare(source: Any, paths: Sequence[Path], advance: Any) -> tuple[list[dict
     labels = [images.label(number) for number in reference.numbers.tolist()]
     known = np.array([NO_LABEL if label is None else label for label in labels])
     return shares, measure_agreement(candidate.logits, reference.logits, known, reference.numbers)
-
-
-def agreement_fields(agreement: Any) -> dict[str, Any] | None:
-    """The agreement as plain values."""
-    if agreement is None:
-        return None
-    names = ("top1", "top5_overlap", "label_top1", "reference_label_top1", "label_top1_drop")
-    found = {name: getattr(agreement, name) for name in names}
-    return {"images": agreement.images} | {
-        name: None if each is None else dataclasses.asdict(each) for name, each in found.items()
-    }

@@ -4,23 +4,67 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
-from ovbench.cli.app import Results, app
+from ovbench.cli.app import AsJson, Results, app
 from ovbench.errors import BadOption
-from ovbench.gate import ExitCode
+
+STDERR = 2  # where pytest's own output goes when stdout is for JSON
+REPORT_FLAG = "--ov-report"
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
-def bench(context: typer.Context) -> int:
-    """Run the suite: every argument goes to pytest; results lie in ./results."""
-    suite, here = suite_folder(), Path.cwd()
-    options = ["-c", str(suite / "pytest.ini"), "--rootdir", str(here), "-o", f"ov_results={here / 'results'}"]
-    command = [sys.executable, "-m", "pytest", *options, str(suite / "benches"), *context.args]
-    with subprocess.Popen(command) as running:  # of its own: pytest rewrites our plugin's asserts before it is imported
+class RunCommand(TyperCommand):
+    """A command whose help ends with the suite's options: pytest's own help has 500 lines."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the example, and each option with its meaning."""
+        from ovbench.options import OPTIONS
+
+        super().format_epilog(ctx, formatter)
+        with formatter.section("Options of the suite"):
+            formatter.write_dl([(option.flag, option.text) for option in OPTIONS])
+
+
+@app.command(
+    cls=RunCommand,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    options_metavar="[MODEL] [OPTION]...",
+    epilog="Example: ovbench run model.xml --ov-precision FP32,INT8 --ov-budget 60s",
+)
+def run(context: typer.Context, as_json: AsJson = False) -> int:
+    """Run the suite on a model; results lie in ./results.
+
+    MODEL is a file, a folder or a name, as for --ov-model (unset: the embedded model). Options are those of the suite
+    below, and all that pytest takes, such as -k throughput.
+    """
+    given = list(context.args)
+    if given and not given[0].startswith("-"):
+        given[:1] = ["--ov-model", given[0]]
+    if not as_json:
+        return run_pytest(given)
+    if any(each.partition("=")[0] == REPORT_FLAG for each in given):
+        raise BadOption(f"{REPORT_FLAG} with --json: give one of them; `ovbench report` writes the other afterwards")
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        code = run_pytest([*given, f"{REPORT_FLAG}={report}"], STDERR)
+        if report.exists():
+            sys.stdout.write(report.read_text(encoding="utf-8"))
+    return code
+
+
+def run_pytest(arguments: list[str], stdout: int | None = None) -> int:
+    """Run the suite in a pytest of its own, which reads none of the user's ini files; its exit code."""
+    suite, results = suite_folder(), Path.cwd() / "results"
+    options = ["-c", str(suite / "pytest.ini"), "--rootdir", str(Path.cwd()), "-o", f"ov_results={results}"]
+    options += ["-o", f"cache_dir={results / '.pytest_cache'}"]  # for --lf, and the user's folder stays tidy
+    command = [sys.executable, "-m", "pytest", *options, str(suite / "benches"), *arguments]
+    # Of its own: pytest rewrites our plugin's asserts before it is imported.
+    with subprocess.Popen(command, stdout=stdout) as running:
         while True:
             try:
                 return running.wait()
@@ -28,32 +72,34 @@ def bench(context: typer.Context) -> int:
                 continue
 
 
-@app.command()
+@app.command(epilog="Example: ovbench sessions --prune 20")
 def sessions(
     results: Results = Path("results"),
     prune: Annotated[str, typer.Option(help="Keep this many of the newest, and the promoted one; remove others.")] = "",
-) -> int:
+    as_json: AsJson = False,
+) -> None:
     """List the suite's stored sessions of this kind of Python and system; prune them."""
     from ovbench import sessions as stored
-    from ovbench.report.sessions import sessions_text
+    from ovbench.report.objects import object_text
+    from ovbench.report.sessions import sessions_fields, sessions_text
 
     folder = sessions_folder(results)
-    if prune:
-        if not prune.isdigit():
-            raise BadOption(f"--prune {prune}: give the number of sessions to keep, 0 or more")
-        for path in stored.prune(folder, int(prune)):
-            sys.stdout.write(f"removed {path}\n")
+    if prune and not prune.isdigit():
+        raise BadOption(f"--prune {prune}: give the number of sessions to keep, 0 or more")
+    removed = stored.prune(folder, int(prune)) if prune else ()
     found, faults = stored.list_sessions(folder)
-    if found:
-        sys.stdout.write(sessions_text(found, stored.read_promoted(folder), sys.stdout.isatty()))
+    promoted = stored.read_promoted(folder)
+    if as_json:
+        sys.stdout.write(object_text(sessions_fields(folder, found, promoted, removed)))
     else:
-        sys.stdout.write(f"no session is stored in {folder}\n")
+        sys.stdout.write("".join(f"removed {path}\n" for path in removed))
+        told = sessions_text(found, promoted, sys.stdout.isatty()) if found else f"no session is stored in {folder}\n"
+        sys.stdout.write(told)
     for fault in faults:
         sys.stderr.write(f"ovbench: {fault}\n")
-    return int(ExitCode.HELD)
 
 
-baseline_app = typer.Typer(help="The stored session that others are held against.")
+baseline_app = typer.Typer(help="The stored session that others are held against.", rich_markup_mode=None)
 app.add_typer(baseline_app, name="baseline")
 
 
@@ -62,17 +108,21 @@ def baseline() -> None:
     """The stored session that others are held against."""
 
 
-@baseline_app.command("set")
+@baseline_app.command("set", epilog="Example: ovbench baseline set 0007")
 def set_baseline(
     number: Annotated[str, typer.Argument(help="A session that passed, such as 0007.")],
     results: Results = Path("results"),
-) -> int:
+    as_json: AsJson = False,
+) -> None:
     """Promote a stored session: --ov-baseline=promoted compares with it."""
+    from ovbench.report.objects import object_text
     from ovbench.sessions import promote
 
     session = promote(sessions_folder(results), number)
-    sys.stdout.write(f"session {session.number} is the baseline now: {session.path}\n")
-    return int(ExitCode.HELD)
+    if as_json:
+        sys.stdout.write(object_text({"session": session.number, "path": session.path}))
+    else:
+        sys.stdout.write(f"session {session.number} is the baseline now: {session.path}\n")
 
 
 def sessions_folder(results: Path) -> Path:

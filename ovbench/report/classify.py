@@ -1,8 +1,7 @@
-"""Classified pictures as text: the best classes of each, precisions side by side, and as JSON."""
+"""Classified pictures as text: the best classes of each, precisions side by side, and as values."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from rich import box
@@ -52,11 +51,11 @@ def _cells(guesses: tuple[Guess, ...], rank: int) -> tuple[str, str, str]:
     return str(guess.class_number), guess.label, f"{guess.probability:.3f}"
 
 
-def classified_json(classified: Classified) -> str:
-    """One JSON object: of each picture and precision the guesses, of each precision the latency in ns."""
-    told: dict[str, Any] = {
+def classified_fields(classified: Classified) -> dict[str, Any]:
+    """The same as values, for ``--json``: guesses by picture and precision, latency in ns by precision."""
+    return {
         "model": classified.model,
-        "latency_ns": {precision.value: spent for precision, spent in classified.latency_ns.items()},
+        "latency_ns": classified.latency_ns,
         "pictures": [
             {
                 "file": name,
@@ -73,4 +72,3 @@ def classified_json(classified: Classified) -> str:
         "unreadable": [str(each) for each in classified.unreadable],
         "notes": list(classified.notes),
     }
-    return json.dumps(told, indent=2, ensure_ascii=False) + "\n"

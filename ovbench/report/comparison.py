@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from ovbench.ab import Answer, MetricAnswer, Outputs
+from ovbench.family import Asked
 from ovbench.precision import describe_shares
 from ovbench.report.numbers import DASH, percent, ratio
 from ovbench.report.page import open_page, open_table
@@ -23,6 +26,49 @@ def answer_text(answer: Answer, coloured: bool) -> str:
     for line in _notes(answer):
         console.print(line, highlight=False, markup=False)
     return stream.getvalue()
+
+
+def answer_fields(answer: Answer) -> dict[str, Any]:
+    """The same as plain values, for the journal and for ``--json``."""
+    comparison = answer.comparison
+    return {
+        "name": answer.question.name,
+        "a": list(answer.question.a.written),
+        "b": list(answer.question.b.written),
+        "model": answer.question.model,
+        "precision": answer.question.precision.value,
+        "tolerance": answer.question.tolerance,
+        "versions": list(answer.versions),
+        "effective": [dict(each) for each in answer.effective],
+        "metrics": [
+            {**dataclasses.asdict(each), "verdict": each.verdict.value}
+            for each in (*answer.metrics, answer.start, answer.memory)
+            if each is not None
+        ],
+        "outputs": None if answer.outputs is None else dataclasses.asdict(answer.outputs),
+        "agreement_failed": answer.agreement_failed,
+        "ended": comparison.ended,
+        "failed": comparison.failed,
+        "notes": comparison.notes,
+        "pairs": len(comparison.pairs),
+        "rounds_kept": sum(pair.kept for pair in comparison.pairs),
+        "rounds_rejected": sum(pair.rejected for pair in comparison.pairs),
+        "wall_s": comparison.wall_s,
+        "measured_s": comparison.measured_s,
+    }
+
+
+def asked_fields(asked: Sequence[Asked], journal: Path) -> dict[str, Any]:
+    """All that was asked: answers, questions that got none and why, and the journal where one was written."""
+    return {
+        "comparisons": [answer_fields(each.answer) for each in asked if each.answer is not None],
+        "not_compared": [
+            {"name": each.question.name, "reason": each.refused or each.skipped}
+            for each in asked
+            if each.answer is None
+        ],
+        "journal": journal if journal.exists() else None,
+    }
 
 
 def _heading(answer: Answer) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.markup import escape
 
@@ -24,3 +25,8 @@ def items_text(items: Sequence[Item], coloured: bool) -> str:
         for address in item.download.addresses:
             console.print(f"{item.name}: {address}", soft_wrap=True, highlight=False)
     return stream.getvalue()
+
+
+def items_fields(items: Sequence[Item]) -> dict[str, Any]:
+    """The same as values, for ``--json``."""
+    return {"items": [{"name": item.name, "about": item.about, **vars(item.download)} for item in items]}

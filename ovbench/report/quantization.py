@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ovbench.agreement import Agreement
 from ovbench.precision import describe_shares
 from ovbench.report.numbers import megabytes, percent
+
+PRECISIONS = ("FP32", "INT8")
 
 
 def quantized_text(
@@ -27,6 +29,26 @@ def quantized_text(
     if provenance.get("unreadable"):
         parts.append(f"{provenance['unreadable']} calibration images could not be read")
     return f"{name}: {', '.join(parts)}: {out}\n"
+
+
+def quantized_fields(
+    model: Path,
+    out: Path,
+    sizes_bytes: tuple[int | None, int | None],
+    agreement: Agreement | None,
+    mac_shares: Sequence[Mapping[str, float]],
+    provenance: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The same as values, for ``--json``; ``mac_shares`` are FP32's and INT8's."""
+    names = ("images", "top1", "top5_overlap", "label_top1", "reference_label_top1", "label_top1_drop")
+    return {
+        "model": model,
+        "out": out,
+        "bytes": dict(zip(PRECISIONS, sizes_bytes, strict=True)),
+        "mac_shares": dict(zip(PRECISIONS, mac_shares, strict=True)),
+        "agreement": None if agreement is None else {name: getattr(agreement, name) for name in names},
+        "calibration": provenance,
+    }
 
 
 def _answers(agreement: Agreement | None) -> list[str]:

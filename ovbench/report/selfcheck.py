@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
 from ovbench.comparison import MIN_PAIRS
+from ovbench.environment import MAX_STEAL_SHARE
 from ovbench.hosts import Profile, alarm_bound
 from ovbench.machine import Machine
 from ovbench.report.numbers import DASH
@@ -15,7 +17,6 @@ from ovbench.selfcheck import MAX_SPEED_SD, QUESTION, Measured
 
 BUDGETS_S = (20.0, 40.0, 60.0)
 TOLERANCES = (0.03, 0.02, 0.01)
-MAX_STEAL_SHARE = 0.01  # of all cores' time: beyond it the hypervisor's other guests show in single rounds
 
 
 def selfcheck_text(profile: Profile, measured: Measured, host: Machine, path: Path, coloured: bool) -> str:
@@ -28,6 +29,22 @@ def selfcheck_text(profile: Profile, measured: Measured, host: Machine, path: Pa
         console.print(line, highlight=False, markup=False)
     console.print(f"Saved for gates to read: {path}", highlight=False, markup=False, soft_wrap=True)
     return stream.getvalue()
+
+
+def selfcheck_fields(profile: Profile, measured: Measured, path: Path) -> dict[str, Any]:
+    """The same as values, for ``--json``: the profile, and what is reckoned from it."""
+    return {
+        "profile": profile,
+        "profile_path": path,
+        "false_alarm_bound": alarm_bound(profile.false_alarms, profile.comparisons),
+        "smallest_slowdowns": [
+            {"tolerance": tolerance, "budget_s": budget_s, "slowdown": profile.smallest_slowdown(budget_s, tolerance)}
+            for tolerance in TOLERANCES
+            for budget_s in BUDGETS_S
+        ],
+        "wall_s": measured.wall_s,
+        "measured_s": measured.comparison.measured_s,
+    }
 
 
 def _heading(profile: Profile, measured: Measured, host: Machine) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from ovbench.report.numbers import DASH
 from ovbench.report.page import open_page, open_table
@@ -27,3 +29,23 @@ def sessions_text(sessions: Sequence[StoredSession], promoted: str | None, colou
         )
     console.print(table)
     return stream.getvalue()
+
+
+def sessions_fields(
+    folder: Path, sessions: Sequence[StoredSession], promoted: str | None, removed: Sequence[Path]
+) -> dict[str, Any]:
+    """The same as values, for ``--json``, and which files were removed."""
+    told = [
+        {
+            "session": each.number,
+            "path": each.path,
+            "date": each.date,
+            "fingerprint": each.fingerprint or None,
+            "passed": each.passed,
+            "promoted": each.path.name == promoted,
+            "rows": len(each.rows),
+            "openvino": each.openvino or None,
+        }
+        for each in sessions
+    ]
+    return {"folder": folder, "sessions": told, "removed": removed}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ovbench.gate import FAMILY_ALPHA, Row
 from ovbench.policy import Waiver
@@ -47,6 +48,11 @@ def summary_markdown(title: str, rows: Sequence[Row], expired: Sequence[Waiver],
         parts.append("```\n" + "\n".join(line.replace("```", "'''") for line in below) + "\n```\n")
     parts.append(f"{_plain(counts_text(rows, policy))} {FAMILY_NOTE}\n")
     return "\n".join(parts)
+
+
+def summary_fields(rows: Sequence[Row], expired: Sequence[Waiver], policy: Path | None) -> dict[str, Any]:
+    """The same as values, for ``--json``."""
+    return {"rows": rows, "waivers_expired": expired, "policy": policy}
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -1,0 +1,137 @@
+"""What all commands hold: ``--json``, results on stdout, errors on stderr, help with an example, and no slow start."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import CommandLine
+from ovbench.cli import app
+from ovbench.report.objects import object_text, plain
+
+PAGE = Path(__file__).parents[1] / "docs" / "json.md"
+HEAVY = {"cv2", "execnet", "jinja2", "nncf", "numpy", "openvino", "pytest", "rich", "scipy"}
+
+
+def commands(group: Any, *before: str) -> Iterator[tuple[str, ...]]:
+    """The names of all commands, those of groups after their group's."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, *before, name)
+        else:
+            yield (*before, name)
+
+
+COMMANDS = [" ".join(names) for names in commands(typer.main.get_command(app))]
+
+REFUSED = {
+    "ab": "--metric speed",
+    "baseline set": "9 --results nowhere",
+    "classify": "nowhere.jpg",
+    "env": "--nonsense",
+    "fetch": "nothing-known",
+    "gate": "nowhere.toml",
+    "report": "--results nowhere",
+    "quantize": "nowhere.xml --images nowhere -o out.onnx",
+    "run": "--ov-report page.html",
+    "selfcheck": "--budget soon",
+    "sessions": "--results nowhere",
+    "tune": "nowhere.xml --goal speed",
+}
+"""What each command refuses, with ``--json`` as without."""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_names_json_and_ends_with_an_example(command: str, command_line: CommandLine) -> None:
+    code, out, err = command_line(*command.split(), "--help")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"Usage: ovbench {command} ")
+    assert re.search(r"^  --json ", out, re.MULTILINE)
+    assert f"Example: ovbench {command} " in out
+    assert max(map(len, out.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_bad_input_is_one_line_on_stderr_and_nothing_on_stdout(
+    command: str, command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command_line(*command.split(), "--json", *REFUSED[command].split())
+    assert (code, out) == (4, "")
+    assert err.startswith("ovbench: ")
+    assert len(err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_page_says_what_each_object_holds(command: str) -> None:
+    assert f"## `ovbench {command} --json`\n" in PAGE.read_text(encoding="utf-8")
+
+
+def test_help_and_version_are_told_without_what_is_slow_to_import() -> None:
+    code = (
+        "import contextlib, sys; from ovbench import cli; sys.argv = ['ovbench', '--help']\n"
+        "with contextlib.suppress(SystemExit): cli.main()\n"
+        "sys.stderr.write(' '.join(sys.modules))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.startswith("Usage: ovbench [OPTIONS] COMMAND")
+    assert HEAVY & set(told.stderr.split()) == set()
+
+
+def test_versions_are_one_line(command_line: CommandLine) -> None:
+    code, out, err = command_line("--version")
+    assert (code, err) == (0, "")
+    assert re.fullmatch(r"ovbench \S+, OpenVINO \d\S+, Python 3\.\S+\n", out)
+
+
+# ----------------------------------------------------------------------------------------------------- the object
+
+
+class Word(Enum):
+    YES = "yes"
+
+
+@dataclass(frozen=True)
+class Noun:
+    path: Path
+    words: tuple[Word, ...]
+    share: float | None
+
+
+def test_values_of_ours_become_those_of_json() -> None:
+    told = object_text({"noun": Noun(Path("a"), (Word.YES,), math.nan), "by": {Word.YES: [math.inf, 1.5, "ü"]}})
+    assert json.loads(told) == {"noun": {"path": "a", "words": ["yes"], "share": None}, "by": {"yes": [None, 1.5, "ü"]}}
+    assert told.endswith("}\n")
+    assert "ü" in told
+
+
+def test_what_json_has_no_word_for_is_our_mistake() -> None:
+    with pytest.raises(TypeError):
+        object_text({"thing": object()})
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(), values, max_size=3))
+def test_what_is_written_is_read_again_and_holds_no_nan(fields: dict[str, Any]) -> None:
+    told = object_text(fields)
+    assert json.loads(told, parse_constant=lambda name: pytest.fail(f"{name} is no JSON")) == plain(fields)

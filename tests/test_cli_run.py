@@ -1,0 +1,133 @@
+"""``ovbench run``: the suite from wherever it is installed, results where the user stands."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ovbench import cli
+from ovbench.options import OPTIONS
+
+RUN = "import sys; from ovbench.cli import main; sys.argv = ['ovbench', 'run', *sys.argv[1:]]; main()"
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", RUN, *arguments]
+    environment = {**os.environ, "OVBENCH_CACHE_DIR": str(folder.with_name("cache"))}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty folder of the user's."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    return folder
+
+
+def test_its_exit_code_is_pytests(folder: Path) -> None:
+    ended = run(folder, "--ov-streams", "abc")
+    assert ended.returncode == 4
+    assert "--ov-streams abc" in ended.stderr
+    assert list(folder.iterdir()) == []
+
+
+def test_a_model_is_planned_among_the_users_own_files_and_only_results_are_left(
+    folder: Path, tiny_model_path: Path
+) -> None:
+    for suffix in (".xml", ".bin"):
+        shutil.copy(tiny_model_path.with_suffix(suffix), folder / f"mine{suffix}")
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n", encoding="utf-8")
+    (folder / "conftest.py").write_text("raise RuntimeError('read by mistake')\n", encoding="utf-8")
+    before = set(folder.iterdir())
+    ended = run(folder, "mine.xml", "--ov-plan", "--ov-precision", "FP32", "-k", "latency")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "FP32-LATENCY-1-off" in ended.stdout
+    assert "THROUGHPUT" not in ended.stdout
+    assert "warning" not in ended.stdout + ended.stderr
+    assert {path.name for path in set(folder.iterdir()) - before} <= {"results"}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], int | None]]:
+    """What pytest would have been given, and where its output would go."""
+    told: list[tuple[list[str], int | None]] = []
+
+    def take(arguments: list[str], stdout: int | None = None) -> int:
+        told.append((arguments, stdout))
+        for each in arguments:
+            if each.startswith("--ov-report="):
+                Path(each.partition("=")[2]).write_text('{"cells": []}\n', encoding="utf-8")
+        return 1
+
+    monkeypatch.setattr(cli.suite, "run_pytest", take)
+    return told
+
+
+def ended(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
+    monkeypatch.setattr(sys, "argv", ["ovbench", "run", *arguments])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    return end.value.code
+
+
+@pytest.mark.parametrize(
+    ("given", "passed_on"),
+    [
+        (["m.xml", "-x"], ["--ov-model", "m.xml", "-x"]),
+        (["m.xml"], ["--ov-model", "m.xml"]),
+        (["-k", "int8 and not warm", "--ov-budget", "20s"], ["-k", "int8 and not warm", "--ov-budget", "20s"]),
+        (["--ov-model=m.xml", "-vv", "--durations=3"], ["--ov-model=m.xml", "-vv", "--durations=3"]),
+        ([], []),
+    ],
+)
+def test_a_first_argument_without_a_dash_is_the_model(
+    asked: list[tuple[list[str], int | None]],
+    monkeypatch: pytest.MonkeyPatch,
+    given: list[str],
+    passed_on: list[str],
+) -> None:
+    assert ended(monkeypatch, *given) == 1
+    assert asked == [(passed_on, None)]
+
+
+def test_json_leaves_stdout_to_the_report(
+    asked: list[tuple[list[str], int | None]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(monkeypatch, "m.xml", "--json", "-x") == 1
+    assert capsys.readouterr().out == '{"cells": []}\n'
+    ((arguments, stdout),) = asked
+    assert arguments[:3] == ["--ov-model", "m.xml", "-x"]
+    assert stdout == 2
+    report = Path(arguments[3].partition("=")[2])
+    assert report.suffix == ".json"
+    assert not report.parent.exists()
+
+
+def test_json_beside_another_report_is_refused(
+    asked: list[tuple[list[str], int | None]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(monkeypatch, "--json", "--ov-report", "page.html") == 4
+    assert capsys.readouterr() == (
+        "",
+        "ovbench: --ov-report with --json: give one of them; `ovbench report` writes the other afterwards\n",
+    )
+    assert asked == []
+
+
+def test_help_is_ours_and_names_every_option(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(monkeypatch, "--help") == 0
+    told = capsys.readouterr().out
+    assert told.startswith("Usage: ovbench run [MODEL] [OPTION]...")
+    assert "all that pytest takes" in " ".join(told.split())
+    assert [option.flag for option in OPTIONS if f"\n  {option.flag} " not in told] == []
+    assert max(map(len, told.splitlines())) <= 100
