@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from ovbench import records
 from ovbench.config import Config, Mode
-from ovbench.errors import NotWritable
-from ovbench.records import FORMAT, Journal, check_writable, new_session_id, read_journal, replicate_fields
+from ovbench.errors import BadInput, NotWritable
+from ovbench.records import FORMAT, Journal, check_writable, new_session_id, read_journal, read_whole, replicate_fields
 from ovbench.samples import Block, Replicate
 
 
@@ -53,6 +53,25 @@ def test_a_last_line_cut_off_anywhere_is_left_out(cut: int) -> None:
         journal.path.write_bytes(whole[: max(0, len(whole) - cut)])
         left = whole[: max(0, len(whole) - cut)].count(b"\n")
         assert [line["number"] for line in read_journal(journal.path)] == list(range(left))
+        assert read_whole(journal.path).cut_off is (journal.path.read_bytes()[-1:] not in (b"", b"\n"))
+
+
+@pytest.mark.parametrize(("line", "said"), [
+    ("{cut", "line 2 of {path} is none of a journal: name another file, or remove that line"),
+    ("[]", "line 2 of {path} is none of a journal: name another file, or remove that line"),
+    ('{"format": 1}', "line 2 of {path} is none of a journal: name another file, or remove that line"),
+    ('{"format": 2, "kind": "cell"}',
+     "{path} is of the journal's format 2, this ovbench reads up to 1: upgrade ovbench"),
+])  # fmt: skip
+def test_a_line_that_is_whole_and_cannot_be_read_is_named(tmp_path: Path, line: str, said: str) -> None:
+    journal = Journal(tmp_path / "a.jsonl")
+    journal.write("session")
+    with journal.path.open("a") as file:
+        file.write(line + "\n")
+    journal.write("end")
+    with pytest.raises(BadInput) as caught:
+        read_journal(journal.path)
+    assert str(caught.value) == said.format(path=journal.path)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), [1.0, float("-inf")]])
