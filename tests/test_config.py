@@ -61,6 +61,8 @@ configs = st.builds(
     requests=numbers,
     batch=numbers,
     inputs=st.sampled_from(Inputs),
+    pinning=st.sampled_from([None, True, False]),
+    hyper_threading=st.sampled_from([None, True, False]),
 )
 
 
@@ -137,6 +139,7 @@ def test_partners_are_added_once_and_nothing_else(cells: list[Config]) -> None:
 @given(configs)
 def test_partner_and_twin_differ_in_one_axis_and_are_their_own(config: Config) -> None:
     partner, twin = fp32_partner(config), uncached_twin(config)
+    assert partner.axes.keys() == config.axes.keys() == twin.axes.keys()
     assert {axis for axis in config.axes if config.axes[axis] != partner.axes[axis]} <= {"precision"}
     assert {axis for axis in config.axes if config.axes[axis] != twin.axes[axis]} <= {"cache"}
     assert fp32_partner(partner) == partner
@@ -181,6 +184,14 @@ def test_default_matrix_is_the_tutorials() -> None:
 
 def test_an_axis_at_its_default_is_left_out_of_the_id() -> None:
     plain = Config(hint=Hint.THROUGHPUT, streams=AUTO)
-    full = Config("m", "GPU", Precision.BF16, Hint.NONE, 2, Cache.COLD, 3, 4, 5, Inputs.COPIED)
+    full = Config("m", "GPU", Precision.BF16, Hint.NONE, 2, Cache.COLD, 3, 4, 5, Inputs.COPIED, True, False)
     assert plain.id == "FP32-THROUGHPUT-AUTO-off"
-    assert full.id == "BF16-NONE-2-cold-threads=3-requests=4-batch=5-copied-GPU"
+    assert full.id == "BF16-NONE-2-cold-threads=3-requests=4-batch=5-copied-pin-noht-GPU"
+    assert Config(pinning=False, hyper_threading=True).id == "FP32-LATENCY-1-off-nopin-ht"
+
+
+def test_axes_of_cells_without_pinning_and_hyper_threading_are_those_that_older_sessions_stored() -> None:
+    assert list(Config().axes) == [
+        "model", "device", "precision", "hint", "streams", "cache", "threads", "requests", "batch", "inputs"
+    ]  # fmt: skip
+    assert {**Config().axes, "pinning": False} == Config(pinning=False).axes

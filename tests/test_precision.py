@@ -61,6 +61,15 @@ def variant(precision: Precision, embedded: bool = True) -> Variant:
             Config(device="GPU", precision=Precision.W8, hint=Hint.NONE, streams=2),
             {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "2"},
         ),
+        (
+            Config(hint=Hint.NONE, streams=2, pinning=False, hyper_threading=True),
+            {
+                "INFERENCE_PRECISION_HINT": "f32",
+                "NUM_STREAMS": "2",
+                "ENABLE_CPU_PINNING": "NO",
+                "ENABLE_HYPER_THREADING": "YES",
+            },
+        ),
         (Config(hint=Hint.NONE, streams=2), {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "2"}),
         (Config(hint=Hint.NONE, streams=AUTO), {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "AUTO"}),
     ],

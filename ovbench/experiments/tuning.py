@@ -129,9 +129,10 @@ def record(
     )  # fmt: skip
     if not race.finalists or not race.final_lanes:
         raise NothingMeasured("no candidate was measured: run the experiment again")
+    host = machine.fingerprint()
     header = {
         "versions": machine.library_versions(),
-        "machine": asdict(machine.fingerprint()),
+        "machine": {**asdict(host), "isa": host.isa.value},
         "candidates": len(race.finalists),
         "max_memory_bytes": order.max_memory_bytes,
     }
@@ -439,9 +440,11 @@ def _parse(arguments: Sequence[str]) -> Any:
 def main(arguments: Sequence[str]) -> int:
     """Measure, think, tell: 0 when told, 4 for bad input, 1 when nothing was measured, 130 when cut short."""
     given = _parse(arguments)
-    with pools.going_on(given.file.parent) as status:
-        status.append(pools.run(lambda: _work(given)))
-    return status[0]
+    try:
+        return pools.run(lambda: _work(given))
+    except KeyboardInterrupt:
+        pools.say("interrupted: nothing is kept of an unfinished experiment")
+        return pools.INTERRUPTED
 
 
 def _work(given: Any) -> int:
