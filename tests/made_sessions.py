@@ -61,10 +61,10 @@ def made_configs(cells: int, models: Sequence[str] = ("made",)) -> list[Config]:
     """That many different cells: FP32 and its lower precisions side by side, hints, streams and threads crossed."""
     shapes = [(Hint.LATENCY, 1), (Hint.THROUGHPUT, AUTO), (Hint.THROUGHPUT, 2), (Hint.THROUGHPUT, 4)]
     precisions = (Precision.FP32, Precision.INT8, Precision.BF16)
-    crossed = itertools.product(range(cells), models, shapes, precisions)
+    crossed = itertools.product(range(cells), shapes, models, precisions)
     return [
         Config(model=model, precision=precision, hint=hint, streams=streams, threads=threads)
-        for threads, model, (hint, streams), precision in itertools.islice(crossed, cells)
+        for threads, (hint, streams), model, precision in itertools.islice(crossed, cells)
     ]
 
 
