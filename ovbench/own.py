@@ -38,7 +38,6 @@ DEFAULTS: Mapping[str, tuple[Any, ...]] = {
     "cache": (Cache.OFF,),
 }
 CAMPAIGN, COMPILED, PAIRED = "ov_campaign", "ov_compiled", "ov_paired"
-PAIRED_SPEEDUP = "speed-up of B over A"
 SMOKE = "--benchmark-disable: nothing is measured in a smoke run"
 SKIPPED = "--benchmark-skip: own benches are skipped too"
 
@@ -158,7 +157,9 @@ def session_of(settings: Settings, cells: Sequence[Config], beside_suite: bool) 
     if beside_suite:
         for given, name in names_of(settings.model).items():
             if names[rooted(given, Path.cwd())] != name:
-                raise BadOption(f"--ov-model {given}: an own bench names another model {name}: run them one by one")
+                raise BadOption(
+                    f"--ov-model {given}: an own bench has another model of the name {name}: run them one by one"
+                )
 
     def union(axis: str, values: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(dict.fromkeys([*(getattr(settings, axis) if beside_suite else ()), *values]))
@@ -306,11 +307,12 @@ def hold_speedup(suite: Suite, config: Config, floor: float) -> Gate | None:
 
 
 def _keep(suite: Suite, gate: Gate) -> None:
-    """For the end of the run, and for later reports."""
+    """For the end of the run, and for later reports; once, where several tests hold one cell to the same floor."""
     from ovbench.story.lines import gate_fields
 
-    suite.gates.append(gate)
-    suite.journal.write("floor", **gate_fields(gate))
+    if gate not in suite.gates:
+        suite.gates.append(gate)
+        suite.journal.write("floor", **gate_fields(gate))
 
 
 # ------------------------------------------------------------------------------------------------ paired comparisons
@@ -449,7 +451,7 @@ class AskPaired:
         outcome = Outcome.UNSURE if found.reason else check_floor(speedup, floor)
         target = Target(config.model, config.id, FLOOR_OPTIONS[SPEEDUP].removeprefix("min_"))
         waiver = self.suite.policy.waiver(target, self.suite.today) if outcome is Outcome.FAILED else None
-        gate = Gate(PAIRED_SPEEDUP, config, speedup, floor, outcome, waiver)
+        gate = Gate(f"speed-up of {question.b.text} over {question.a.text}", config, speedup, floor, outcome, waiver)
         _keep(self.suite, gate)
         if gate.fails:
             pytest.fail(f"{gate_text(gate)}\n  reproduce: {command(question, found.metric)}", pytrace=False)

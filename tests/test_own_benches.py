@@ -156,6 +156,14 @@ def test_a_smoke_run_measures_nothing_and_skips_with_the_reason(make_project: An
     assert ended.journal == []
 
 
+def test_a_compiled_model_alone_measures_nothing(make_project: Any) -> None:
+    ended = make_project(*blocks()).run("-k", "own_code", "--benchmark-max-time=0.05")
+    assert ended.code == 0, ended.text
+    assert "1 passed" in ended.out
+    assert ended.journal == []
+    assert "over FP32" not in ended.out
+
+
 UNKNOWN = """
 import pytest
 
@@ -278,7 +286,9 @@ def test_beside_the_suite_its_models_and_axes_stay() -> None:
 
 
 def test_an_own_model_may_not_rename_the_suites() -> None:
-    with pytest.raises(BadOption, match=r"^--ov-model other/net.xml: an own bench names another model net: run them"):
+    with pytest.raises(
+        BadOption, match=r"^--ov-model other/net.xml: an own bench has another model of the name net: run them"
+    ):
         own.session_of(Settings(model=("other/net.xml",)), cells({"model": "net.xml"}), beside_suite=True)
 
 
@@ -374,6 +384,7 @@ def test_the_tests_own_floor_goes_before_the_options_and_the_policys(
     gate = own.hold_speedup(suite, INT8, 1.5)
     assert gate is not None
     assert (gate.floor, gate.outcome, gate.fails) == (1.5, outcome, fails)
+    assert own.hold_speedup(suite, INT8, 1.5) == gate, "by another test of the same cell"
     assert suite.gates == [gate]
     assert [line["kind"] for line in read_journal(suite.journal.path)] == ["floor"]
     assert suite.unsure is (outcome is Outcome.UNSURE)
@@ -459,7 +470,8 @@ def test_a_paired_floor_is_of_the_speed_up_of_b(asked: Any, suite: suites.Suite)
     assert answer.verdict == "FASTER"
     failed, _, _ = asked({"min_speedup": 2.5}, TWICE)
     lines = str(failed).splitlines()
-    assert re.fullmatch(r"INT8-LATENCY-1-off: speed-up of B over A 1\.98 \[.*\], floor 2\.50: FAILED", lines[0])
+    what = "speed-up of precision=INT8 over precision=FP32"
+    assert re.fullmatch(rf"INT8-LATENCY-1-off: {what} 1\.98 \[.*\], floor 2\.50: FAILED", lines[0])
     assert lines[1].startswith("  reproduce: ovbench ab --a precision=FP32 --b precision=INT8")
     unsure, _, _ = asked({"min_speedup": 2.5}, TWICE, reason="the machine was busy")
     assert unsure.verdict == "UNSURE"
