@@ -8,12 +8,11 @@ from collections.abc import Callable, Sequence
 from importlib.resources import files
 
 from ovbench.report.html.compared import compared_part
-from ovbench.report.html.details import accuracy_part, beside_part, layers_part, machine_part, startup_part
-from ovbench.report.html.parts import Part, Section
+from ovbench.report.html.details import accuracy_part, beside_parts, layers_part, machine_part, startup_part
+from ovbench.report.html.parts import STATES, Part, Section
 from ovbench.report.html.speed import ecdf_part, rounds_part, scatter_part
-from ovbench.report.html.verdicts import date_of, models_of, shown_cells, verdicts_part
+from ovbench.report.html.verdicts import date_of, models_of, verdicts_part
 from ovbench.story.facts import Comparison, Story
-from ovbench.verdict import Outcome, Verdict
 
 TEMPLATE, STYLE = "page.html.j2", "style.css"
 LONGEST_CELL = 34  # letters of a table's cell that stay on one line
@@ -35,7 +34,7 @@ def report_page(stories: Sequence[Story], comparison: Comparison | None) -> str:
         sections=page_sections(stories, comparison),
         next_id=lambda: f"c{next(numbers)}",
         longest=LONGEST_CELL,
-        states={each.value for kind in (Verdict, Outcome) for each in kind},
+        states=STATES,
     )
     return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", page)
 
@@ -54,16 +53,15 @@ def _smaller(style: str) -> str:
 
 def page_sections(stories: Sequence[Story], comparison: Comparison | None) -> list[Section]:
     """Those that have something to show, each with a part for each session."""
-    lines = sum(len(shown_cells(story)) for story in stories)
-    makers: list[tuple[str, str, Callable[[Story, str], Part]]] = [
+    makers: list[tuple[str, str, Callable[[Story, str], Part | list[Part]]]] = [
         ("verdicts", "Verdicts", verdicts_part),
         ("front", "Latency and throughput", scatter_part),
-        ("latency", "Latency distributions", lambda story, heading: ecdf_part(story, heading, lines)),
+        ("latency", "Latency distributions", ecdf_part),
         ("startup", "Start-up", startup_part),
         ("accuracy", "Accuracy", accuracy_part),
         ("layers", "Layers", layers_part),
-        ("rounds", "Rounds", lambda story, heading: rounds_part(story, heading, lines)),
-        ("beside", "Other measures", beside_part),
+        ("rounds", "Rounds", rounds_part),
+        ("beside", "Other measures", beside_parts),
         ("machine", "Machine", machine_part),
     ]
     compared = [] if comparison is None else [Section("compared", "Compared", (compared_part(comparison),))]
@@ -71,7 +69,8 @@ def page_sections(stories: Sequence[Story], comparison: Comparison | None) -> li
     return [*compared, *(section for section in told if section.parts)]
 
 
-def _parts(make: Callable[[Story, str], Part], stories: Sequence[Story]) -> tuple[Part, ...]:
+def _parts(make: Callable[[Story, str], Part | list[Part]], stories: Sequence[Story]) -> tuple[Part, ...]:
     several = len(stories) > 1
-    parts = (make(story, f"{story.label}, {date_of(story.began_s)}" if several else "") for story in stories)
+    made = (make(story, f"{story.label}, {date_of(story.began_s)}" if several else "") for story in stories)
+    parts = (part for each in made for part in ([each] if isinstance(each, Part) else each))
     return tuple(part for part in parts if not part.empty)

@@ -7,12 +7,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ovbench.report.html.svg import element, label, number, text_width
+from ovbench.report.html.svg import dashed, element, label, number, text_width
 
 WIDE_RANGE = 10  # largest / smallest from which an axis is logarithmic: linear, the smaller half would share a tenth
 TICK_GAP_PX = 8  # between the texts of two ticks
 LINE_PX = 15  # from one tick text of a vertical axis to the next, at least
 MOST_TICKS = 7
+EDGE_PX = 18  # from a scale's end to the edge of the chart, at least: half of a tick text
 FAINT, CLEAR = 0.14, 0.55  # opacity of grid lines and of axes
 
 
@@ -160,33 +161,39 @@ def _collide(scale: Scale) -> bool:
     )
 
 
-def x_axis(scale: Scale, bottom: float, title: str, spans: Sequence[tuple[float, float]]) -> str:
-    """Grid lines over each (top, bottom) of ``spans``, tick texts under ``bottom``, and the title under these."""
-    lines = "".join(
-        f"M{number(scale.at(tick))} {number(begin)}V{number(end)}" for tick in scale.ticks for begin, end in spans
-    )
-    texts = [label(scale.at(tick), bottom + 15, text) for tick, text in zip(scale.ticks, scale.texts, strict=True)]
+def x_axis(scale: Scale, top: float, bottom: float, title: str, dash: str = "") -> str:
+    """Grid lines from ``top`` (none from ``bottom``), tick texts under ``bottom``, and the title under these."""
+    lines = "".join(f"M{number(scale.at(tick))} {number(top)}V{number(bottom)}" for tick in scale.ticks)
+    texts = [_x_text(scale, tick, text, bottom + 15) for tick, text in zip(scale.ticks, scale.texts, strict=True)]
     axis = f"M{number(scale.start)} {number(bottom)}H{number(scale.end)}"
     return (
-        (element("path", d=lines, stroke="currentColor", stroke_opacity=f"{FAINT}") if lines else "")
-        + element("path", d=axis, stroke="currentColor", stroke_opacity=f"{CLEAR}")
+        (_lines(lines, FAINT, dash) if top < bottom else "")
+        + _lines(axis, CLEAR)
         + _ticks("x", scale, texts, text_anchor="middle")
         + label((scale.start + scale.end) / 2, bottom + 32, title, fill="currentColor", text_anchor="middle")
     )
 
 
+def _x_text(scale: Scale, tick: float, text: str, y: float) -> str:
+    """A tick's text in the middle under it, or beside that where it would reach out of the chart."""
+    x, half = scale.at(tick), text_width(text) / 2
+    anchor = "start" if x < half else "end" if x + half > scale.end + EDGE_PX else ""
+    return label(x, y, text, **({"text_anchor": anchor} if anchor else {}))
+
+
 def y_axis(scale: Scale, left: float, right: float, title: str) -> str:
     """Grid lines from left to right, tick texts before them, and the title above the topmost, from the very left."""
     lines = "".join(f"M{number(left)} {number(scale.at(tick))}H{number(right)}" for tick in scale.ticks)
-    texts = [
-        label(left - 6, scale.at(tick), text, dominant_baseline="central")
-        for tick, text in zip(scale.ticks, scale.texts, strict=True)
-    ]
+    texts = [label(left - 6, scale.at(tick), text) for tick, text in zip(scale.ticks, scale.texts, strict=True)]
     return (
-        element("path", d=lines, stroke="currentColor", stroke_opacity=f"{FAINT}")
-        + _ticks("y", scale, texts, text_anchor="end")
+        _lines(lines, FAINT)
+        + _ticks("y", scale, texts, text_anchor="end", dominant_baseline="central")
         + label(0, min(scale.start, scale.end) - 14, title, fill="currentColor")
     )
+
+
+def _lines(data: str, opacity: float, dash: str = "") -> str:
+    return element("path", d=data, stroke="currentColor", stroke_opacity=f"{opacity}", **dashed(dash))
 
 
 def _ticks(axis: str, scale: Scale, texts: Sequence[str], **attributes: str) -> str:

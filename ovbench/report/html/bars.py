@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ovbench.report.html.axes import fit_scale, x_axis
+from ovbench.report.html.axes import EDGE_PX, fit_scale, x_axis
 from ovbench.report.html.svg import (
     NARROW,
     Chart,
@@ -20,7 +20,7 @@ from ovbench.report.html.svg import (
     tooltip,
 )
 
-TOP, LEFT, RIGHT = 4, 2, NARROW - 18
+TOP, LEFT, RIGHT = 4, 0, NARROW - EDGE_PX
 STACK_PITCH, STACK_PX = 40, 14
 PAIR_PITCH, PAIR_PX = 50, 9
 NAME_PX = 16  # height of the line of a name
@@ -49,7 +49,6 @@ def stacked_chart(title: str, bars: Sequence[Bar], keys: Sequence[tuple[str, str
     """Bars of parts end to end from 0; ``keys`` are (name, colour) of the parts, ``most`` the axis' least end."""
     scale = fit_scale([0, most], LEFT, RIGHT, zero=True)
     bottom = TOP + STACK_PITCH * len(bars)
-    spans = row_spans(len(bars), STACK_PITCH, TOP)
     drawn = []
     for row, bar in enumerate(bars):
         y = TOP + STACK_PITCH * row + 18
@@ -59,37 +58,55 @@ def stacked_chart(title: str, bars: Sequence[Bar], keys: Sequence[tuple[str, str
             drawn.append(_box(part, left, right - left, y, STACK_PX))
             begin += part.length
     description = f"{x_title}, each bar from left to right: {', '.join(name for name, _ in keys)}. " + _said(bars)
-    return _chart("stacked", title, description, bars, STACK_PITCH, drawn, x_axis(scale, bottom, x_title, spans), keys)
+    return _chart(
+        "stacked",
+        title,
+        description,
+        bars,
+        STACK_PITCH,
+        drawn,
+        x_axis(scale, TOP + NAME_PX, bottom, x_title, under_names(STACK_PITCH)),
+        keys,
+    )
 
 
 def paired_chart(title: str, bars: Sequence[Bar], keys: Sequence[tuple[str, str]], x_title: str) -> Chart:
     """Bars of parts one below the other, each from 0."""
     scale = fit_scale([part.length for bar in bars for part in bar.parts], LEFT, RIGHT, zero=True)
     bottom = TOP + PAIR_PITCH * len(bars)
-    spans = row_spans(len(bars), PAIR_PITCH, TOP)
     drawn = []
     for row, bar in enumerate(bars):
         for place, part in enumerate(bar.parts):
             y = TOP + PAIR_PITCH * row + 18 + place * (PAIR_PX + 3)
             drawn.append(_box(part, scale.at(0), scale.at(part.length) - scale.at(0), y, PAIR_PX))
     description = f"{x_title}, of each: {' over '.join(name for name, _ in keys)}. " + _said(bars)
-    return _chart("paired", title, description, bars, PAIR_PITCH, drawn, x_axis(scale, bottom, x_title, spans), keys)
+    return _chart(
+        "paired",
+        title,
+        description,
+        bars,
+        PAIR_PITCH,
+        drawn,
+        x_axis(scale, TOP + NAME_PX, bottom, x_title, under_names(PAIR_PITCH)),
+        keys,
+    )
 
 
-def row_spans(rows: int, pitch: float, top: float) -> list[tuple[float, float]]:
-    """Where grid lines show: under the names, so that none is struck through."""
-    return [(top + pitch * row + NAME_PX, top + pitch * (row + 1)) for row in range(rows)]
+def under_names(pitch: float) -> str:
+    """The dashes of a grid line that begins under the first name: none of the names is struck through."""
+    return f"{number(pitch - NAME_PX)} {NAME_PX}"
 
 
 def names_and_figures(bars: Sequence[tuple[str, str]], pitch: float, top: float) -> str:
     """The line over each bar: a name at the left, as much as there is room for, and a figure at the right."""
-    texts = []
+    names, figures = [], []
     for row, (name, figure) in enumerate(bars):
-        y = top + pitch * row + 8
+        y = top + pitch * row + NAME_PX / 2
         room = NARROW - text_width(figure) - GAP_PX
-        texts.append(label(0, y, fitted(name, room), dominant_baseline="central"))
-        texts.append(label(NARROW, y, figure, dominant_baseline="central", text_anchor="end"))
-    return element("g", *texts, fill="currentColor")
+        names.append(label(0, y, fitted(name, room)))
+        figures.append(label(NARROW, y, figure))
+    at_right = element("g", *figures, text_anchor="end")
+    return element("g", *names, at_right, fill="currentColor", dominant_baseline="central")
 
 
 def _chart(
@@ -104,12 +121,7 @@ def _chart(
 ) -> Chart:
     bottom = TOP + pitch * len(bars)
     legend_keys, height = legend([Key(box_swatch(colour), name) for name, colour in keys], bottom + 42, NARROW)
-    body = (
-        axis
-        + "".join(drawn)
-        + names_and_figures([(bar.name, bar.figure) for bar in bars], pitch, TOP)
-        + element("g", legend_keys, fill="currentColor")
-    )
+    body = axis + "".join(drawn) + names_and_figures([(bar.name, bar.figure) for bar in bars], pitch, TOP) + legend_keys
     return Chart(kind, title, description, NARROW, bottom + 44 + height, body)
 
 

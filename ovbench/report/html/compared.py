@@ -10,7 +10,7 @@ from ovbench.baseline import Judged
 from ovbench.report.baseline import judged_text
 from ovbench.report.html.intervals import Row
 from ovbench.report.html.parts import Figure, Part, Table, make_table
-from ovbench.report.html.verdicts import COUNTED_VERDICTS, date_of, fps_of, interval_figures, p50_of
+from ovbench.report.html.verdicts import COUNTED_VERDICTS, capitalized, date_of, fps_of, interval_figures, p50_of
 from ovbench.report.numbers import DASH, ratio
 from ovbench.story.facts import Beside, ComparedCell, Comparison, Story
 from ovbench.verdict import Verdict
@@ -50,7 +50,7 @@ def _compared_sentence(first: Story, story: Story, beside: Sequence[Beside]) -> 
         )
         if said:
             texts.append(f"{kind}: {said}")
-    return f"{_named(story)} beside {_named(first)}: {'; '.join(texts) or 'no cell in common'}."
+    return f"{capitalized(_named(story))} beside {_named(first)}: {'; '.join(texts) or 'no cell in common'}."
 
 
 def _named(story: Story) -> str:

@@ -78,7 +78,7 @@ def accuracy_part(story: Story, heading: str) -> Part:
     """Answers beside FP32's and the labels: panels of shares with intervals, tables of all figures."""
     figures, tables, notes = [], [], []
     for model in models_of(story):
-        judged = [each for each in story.accuracy if each.model == model]
+        judged = sorted((each for each in story.accuracy if each.model == model), key=_rank)
         agreements = {
             each.precision: replace(each.agreement, worst=()) for each in judged if each.agreement is not None
         }
@@ -94,6 +94,10 @@ def accuracy_part(story: Story, heading: str) -> Part:
             tables.append(from_terminal(outputs_table("", outputs), f"Outputs{of_model(story, model)} beside FP32's"))
             notes += outputs_lines(outputs)
     return Part(heading=heading, figures=tuple(figures), tables=tuple(tables), notes=tuple(notes))
+
+
+def _rank(story: AccuracyStory) -> int:
+    return list(Precision).index(story.precision)
 
 
 def _shares(
@@ -176,25 +180,24 @@ def _kernels(pair: LayerPair, reference: bool) -> str:
 # ----------------------------------------------------------------------------------------- what it was held against
 
 
-def beside_part(story: Story, heading: str) -> Part:
+def beside_parts(story: Story, heading: str) -> list[Part]:
     """benchmark_app, the pipeline from file to top-5 and the baseline, as far as they were asked for."""
-    tables, notes = [], []
+    parts = []
     if any(each.turns for each in story.references.values()):
-        tables.append(from_terminal(reference_table(story.references), "Beside benchmark_app"))
-        notes += reference_notes(story.references)
+        table = from_terminal(reference_table(story.references), "Beside benchmark_app")
+        parts.append(Part(tables=(table,), notes=tuple(reference_notes(story.references))))
     if story.pipelines:
         several = several_models(story)
         named = {f"{model} {precision.value}" if several else precision.value: each
                  for (model, precision), each in story.pipelines.items()}  # fmt: skip
-        tables.append(from_terminal(pipelines_table(named), "From file to top-5, images a second [95 %]"))
-        notes += pipeline_notes(named)
+        table = from_terminal(pipelines_table(named), "From file to top-5, images a second [95 %]")
+        parts.append(Part(tables=(table,), notes=tuple(pipeline_notes(named))))
     baseline = story.baseline
     if baseline is not None and baseline.judged:
-        tables.append(_baseline_table(story))
         reasons = dict.fromkeys((each.what, each.verdict.value, each.reason) for each in baseline.judged if each.reason)
-        notes += [f"{what} {verdict}: {reason}" for what, verdict, reason in reasons]
-        notes += baseline.notes
-    return Part(heading=heading, tables=tuple(tables), notes=tuple(notes))
+        notes = [f"{what} {verdict}: {reason}" for what, verdict, reason in reasons]
+        parts.append(Part(tables=(_baseline_table(story),), notes=(*notes, *baseline.notes)))
+    return [replace(part, heading="" if place else heading) for place, part in enumerate(parts)]
 
 
 def _baseline_table(story: Story) -> Table:
@@ -253,13 +256,13 @@ def _session(story: Story) -> str:
 
 
 def _configs_table(story: Story) -> Table:
-    headings = ("cell", "asked for", "hint got", "streams", "threads", "requests", "inference precision", "pinning",
-                "kernels by MACs", "same as")  # fmt: skip
+    headings = ("cell", "asked for", "hint", "streams", "threads", "requests", "precision", "pinning", "kernels",
+                "same as")  # fmt: skip
     several = several_models(story)
     rows = [(each.config.key if several else each.name, _asked(each.config), *_got(each), _same_as(each))
             for each in story.cells]  # fmt: skip
-    table = make_table("Asked for and got", headings, rows)
-    return replace(table, texts=frozenset({1, 2, 6, 7, 8, 9}))
+    table = make_table("Asked for and got; kernels by multiply-accumulates", headings, rows)
+    return replace(table, texts=frozenset(range(1, len(headings))))
 
 
 def _asked(config: Config) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ovbench.config import Precision
-from ovbench.report.html.axes import Scale, fit_scale, x_axis
-from ovbench.report.html.bars import names_and_figures, row_spans
-from ovbench.report.html.svg import COLOURS, NARROW, Chart, Key, element, legend, mark, mark_swatch, number
+from ovbench.report.html.axes import EDGE_PX, Scale, fit_scale, x_axis
+from ovbench.report.html.bars import NAME_PX, names_and_figures, under_names
+from ovbench.report.html.svg import COLOURS, NARROW, Chart, Key, box_swatch, element, legend, mark, mark_swatch, number
 from ovbench.stats import Estimate
 
-TOP, LEFT, RIGHT = 4, 8, NARROW - 20
+TOP, LEFT, RIGHT = 4, EDGE_PX, NARROW - EDGE_PX
 PITCH, ROW_PX = 38, 23  # from one row to the next, and from a row's top to its dot
 BAND_OPACITY = "0.16"
 MOST_ROWS = 12  # of one panel: more are cut into several beside each other
@@ -45,24 +45,23 @@ def intervals_chart(
     held = [*values, *(neutral or ())]
     scale = fit_scale(held, LEFT, RIGHT)
     bottom = TOP + PITCH * len(rows)
-    spans = row_spans(len(rows), PITCH, TOP)
-    drawn = [_band(scale, neutral, spans)] if neutral else []
+    drawn = [_band(scale, neutral, bottom)] if neutral else []
     for number_, row in enumerate(rows):
         drawn.append(_whisker(row, scale, TOP + PITCH * number_ + ROW_PX))
     keys = []
     if neutral:
         said = f"{neutral[0]:.2f} to {neutral[1]:.2f}: the same"
-        keys.append(Key(_band_swatch(), said))
+        keys.append(Key(box_swatch("currentColor", BAND_OPACITY), said))
     if any(row.floor is not None for row in rows):
-        keys.append(Key(_floor(0, 0), "floor that it is held against"))
+        keys.append(Key(_floor, "floor that it is held against"))
     if any(row.estimate.low is None for row in rows):
         keys.append(Key(mark_swatch(rows[0].precision, False), "too few for an interval"))
     drawn_keys, height = legend(keys, bottom + 42, NARROW)
     body = (
-        x_axis(scale, bottom, x_title, spans)
-        + "".join(drawn)
+        x_axis(scale, TOP + NAME_PX, bottom, x_title, under_names(PITCH))
+        + element("g", *drawn, stroke_width=1.5)
         + names_and_figures([(row.name, row.figure) for row in rows], PITCH, TOP)
-        + element("g", drawn_keys, fill="currentColor")
+        + drawn_keys
     )
     description = f"{x_title}, with 95 % intervals: " + "; ".join(f"{row.name} {row.figure}" for row in rows) + "."
     return Chart("intervals", title, description, NARROW, bottom + 44 + height, body)
@@ -77,9 +76,8 @@ def _whisker(row: Row, scale: Scale, y: float) -> str:
     if estimate.low is not None and estimate.high is not None:
         low, high = number(scale.at(estimate.low)), number(scale.at(estimate.high))
         data = f"M{low} {number(y)}H{high}M{low} {number(y - 4)}v8M{high} {number(y - 4)}v8"
-        parts.append(element("path", data_whisker="", d=data, stroke=colour, stroke_width=1.5))
-    said = f"{row.name}: {row.figure}"
-    parts.append(mark(row.precision, scale.at(estimate.value), y, said, estimate.low is not None))
+        parts.append(element("path", data_whisker="", d=data, stroke=colour))
+    parts.append(mark(row.precision, scale.at(estimate.value), y, "", estimate.low is not None))
     return "".join(parts)
 
 
@@ -88,13 +86,8 @@ def _floor(x: float, y: float) -> str:
     return element("path", d=data, stroke="currentColor", stroke_width=2)
 
 
-def _band(scale: Scale, neutral: tuple[float, float], spans: Sequence[tuple[float, float]]) -> str:
+def _band(scale: Scale, neutral: tuple[float, float], bottom: float) -> str:
     low, high = scale.at(neutral[0]), scale.at(neutral[1])
-    data = "".join(
-        f"M{number(low)} {number(top)}H{number(high)}V{number(bottom)}H{number(low)}z" for top, bottom in spans
-    )
-    return element("path", d=data, fill="currentColor", fill_opacity=BAND_OPACITY)
-
-
-def _band_swatch() -> str:
-    return element("path", d="M-7-7h14v14h-14z", fill="currentColor", fill_opacity=BAND_OPACITY)
+    data = f"M{number((low + high) / 2)} {TOP + NAME_PX}V{number(bottom)}"
+    return element("path", d=data, stroke="currentColor", stroke_opacity=BAND_OPACITY, stroke_width=high - low,
+                   stroke_dasharray=under_names(PITCH))  # fmt: skip

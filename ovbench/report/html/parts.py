@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ovbench.report.html.svg import NARROW, Chart
+from ovbench.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:  # a table of the terminal, told again: only its own module draws it
     import rich.table
 
-TEXT_HEADINGS = frozenset(
-    {"ran as", "verdict", "layer", "type", "kernel", "figure", "why", "reason", "asked for", "got", "also", "front"}
-)
+STATES = frozenset(each.value for kind in (Verdict, Outcome) for each in kind)
+# Last words of headings over columns of words.
+WORDS = frozenset({"as", "verdict", "layer", "type", "kernel", "figure", "front"})
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     texts: frozenset[int] = frozenset()
     folded: bool = False
+
+    @property
+    def all_words(self) -> bool:
+        """Whether no column has numbers to be aligned."""
+        return len(self.texts) == len(self.headings) - 1
 
 
 @dataclass(frozen=True)
@@ -91,13 +97,13 @@ class Section:
 
 
 def make_table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A table whose columns of words are known by their headings (the last word of ``FP32 kernel``)."""
-    texts = frozenset(place for place, heading in enumerate(headings) if place and _is_text(heading))
+    """A table whose columns of words are known by their headings (``kernel`` of ``FP32 kernel``) or by a verdict."""
+    texts = frozenset(
+        place
+        for place, heading in enumerate(headings)
+        if place and (heading.rpartition(" ")[2] in WORDS or any(row[place] in STATES for row in rows))
+    )
     return Table(caption, tuple(headings), tuple(map(tuple, rows)), texts)
-
-
-def _is_text(heading: str) -> bool:
-    return heading in TEXT_HEADINGS or heading.rpartition(" ")[2] in TEXT_HEADINGS
 
 
 def from_terminal(table: rich.table.Table, caption: str) -> Table:

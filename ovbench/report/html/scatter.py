@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ovbench.config import Precision
-from ovbench.report.html.axes import CLEAR, fit_scale, x_axis, y_axis, y_room
+from ovbench.report.html.axes import CLEAR, EDGE_PX, fit_scale, x_axis, y_axis, y_room
 from ovbench.report.html.svg import (
     WIDE,
     Chart,
@@ -21,7 +21,7 @@ from ovbench.report.html.svg import (
     text_width,
 )
 
-TOP, BOTTOM, RIGHT = 30, 390, WIDE - 20
+TOP, BOTTOM, RIGHT = 30, 390, WIDE - EDGE_PX
 MARK_PX = 7  # half of a mark's box, and a little air
 LONGEST_NAME_PX = 220
 HIGH_PX = 7  # half of the height of a text of 12 px
@@ -84,15 +84,15 @@ def scatter_chart(title: str, points: Sequence[Point], x_title: str, y_title: st
     names = _names(front, places, plot)
     keys = [Key(mark_swatch(each), each.value) for each in _precisions(points)]
     if len(front) < len(points):
-        keys.append(Key(_front_swatch(), "Pareto front (filled): no cell is better in both"))
+        keys.append(Key(_front_swatch, "Pareto front (filled): no cell is better in both"))
     drawn_keys, height = legend(keys, BOTTOM + 44, WIDE, left - 6)
     body = (
-        x_axis(x_scale, BOTTOM, x_title, [(TOP, BOTTOM)])
+        x_axis(x_scale, TOP, BOTTOM, x_title)
         + y_axis(y_scale, left, RIGHT, y_title)
         + _stairs([places[id(each)] for each in front])
-        + "".join(marks)
-        + element("g", *names, fill="currentColor")
-        + element("g", drawn_keys, fill="currentColor")
+        + element("g", *marks, stroke_width=1.5)
+        + element("g", *names, fill="currentColor", dominant_baseline="central")
+        + drawn_keys
     )
     description = (
         f"{len(points)} cells by {x_title} and {y_title}. On the Pareto front: "
@@ -107,8 +107,12 @@ def _precisions(points: Sequence[Point]) -> list[Precision]:
     return [each for each in Precision if each in present]
 
 
-def _front_swatch() -> str:
-    return element("path", d="M-11 0h22", stroke="currentColor", stroke_opacity=f"{CLEAR}", stroke_dasharray="2 3")
+def _front_swatch(x: float, y: float) -> str:
+    return _dotted(f"M{number(x - 11)} {number(y)}h22")
+
+
+def _dotted(data: str) -> str:
+    return element("path", d=data, stroke="currentColor", stroke_opacity=f"{CLEAR}", stroke_dasharray="2 3")
 
 
 def _stairs(places: Sequence[tuple[float, float]]) -> str:
@@ -117,7 +121,7 @@ def _stairs(places: Sequence[tuple[float, float]]) -> str:
         return ""
     first, *others = places
     data = f"M{number(first[0])} {number(first[1])}" + "".join(f"H{number(x)}V{number(y)}" for x, y in others)
-    return element("path", d=data, stroke="currentColor", stroke_opacity=f"{CLEAR}", stroke_dasharray="2 3")
+    return _dotted(data)
 
 
 def _names(front: Sequence[Point], places: dict[int, tuple[float, float]], plot: Box) -> list[str]:
@@ -132,7 +136,7 @@ def _names(front: Sequence[Point], places: dict[int, tuple[float, float]], plot:
         if box is not None:
             taken.append(box)
             middle = (box.top + box.bottom) / 2
-            drawn.append(label(box.left, middle, name, dominant_baseline="central", class_="name"))
+            drawn.append(label(box.left, middle, name))
     return drawn
 
 

@@ -6,20 +6,25 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from ovbench.config import Config, Hint, Precision
 from ovbench.report.html.curves import (
     DASHES,
+    LEAST_RELATIVE,
     MOST_LINES,
+    MOST_RELATIVE,
     Distribution,
     Drift,
+    Turn,
+    beyond,
     ecdf_chart,
     latency_end,
-    points_of_each,
     rounds_chart,
 )
 from ovbench.report.html.parts import Figure, Part, make_table
 from ovbench.report.html.scatter import Point, pareto_front, scatter_chart
-from ovbench.report.html.verdicts import models_of, of_model, shown_cells
+from ovbench.report.html.verdicts import capitalized, models_of, of_model, shown_cells
 from ovbench.report.numbers import DASH, milliseconds, significant
 from ovbench.stats import quantile
 from ovbench.story.facts import CellStory, Story
@@ -30,6 +35,7 @@ HINT_WORDS = {
     Hint.CUMULATIVE_THROUGHPUT: "cumulative throughput hint",
     Hint.NONE: "no hint",
 }
+MOST_DRIFTS = 40  # cells whose rounds are drawn one by one: of more, a drift shows better in each precision's median
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 
 
@@ -101,9 +107,9 @@ def _cut(title: str, cells: Sequence[CellStory]) -> list[tuple[str, list[tuple[C
     return [(f"{title}, {number} of {len(plots)}" if several else title, plot) for number, plot in enumerate(plots, 1)]
 
 
-def ecdf_part(story: Story, heading: str, lines: int) -> Part:
-    """How the calls of each cell are distributed; ``lines``: of the whole page, which share what room there is."""
-    figures, beyond, calls = [], 0, 0
+def ecdf_part(story: Story, heading: str) -> Part:
+    """How the calls of each cell are distributed."""
+    figures, cut_off, calls = [], 0, 0
     for title, plot in _groups(story):
         curves = [
             Distribution(cell.name, cell.config.precision, rank, [each / 1e6 for each in cell.calls_ns])
@@ -111,68 +117,90 @@ def ecdf_part(story: Story, heading: str, lines: int) -> Part:
             if cell.calls_ns
         ]
         if curves:
-            chart = ecdf_chart(_capital(title), curves, points_of_each(lines), "ms")
+            chart = ecdf_chart(capitalized(title), curves, "ms")
             end = latency_end(curves)
-            beyond += sum(value > end for each in curves for value in each.values)
+            cut_off += sum(value > end for each in curves for value in each.values)
             calls += sum(len(each.values) for each in curves)
             rows = [_quantiles(cell) for cell, _rank in plot if cell.calls_ns]
             headings = ("cell", "calls", *(f"p{100 * each:g}" for each in QUANTILES), "most")
-            figures.append(Figure(chart, make_table(f"{_capital(title)}: latency of calls, ms", headings, rows)))
+            figures.append(Figure(chart, make_table(f"{capitalized(title)}: latency of calls, ms", headings, rows)))
     notes = []
     if figures:
         notes.append("Every call that counts; under the throughput hint, latency under load. Steeper is steadier.")
-    if beyond:
-        notes.append(f"{beyond} of {calls} calls lie beyond the ends of the axes, which are twice the greatest p95.")
+    if cut_off:
+        notes.append(f"{cut_off} of {calls} calls lie beyond the ends of the axes, which are twice the greatest p95.")
     return Part(heading=heading, figures=tuple(figures), notes=tuple(notes))
 
 
 def _quantiles(cell: CellStory) -> tuple[str, ...]:
-    told = (milliseconds(quantile(cell.calls_ns, each)) for each in QUANTILES)
+    calls_ns = np.array(cell.calls_ns)
+    told = (milliseconds(quantile(calls_ns, each)) for each in QUANTILES)
     return (cell.name, str(len(cell.calls_ns)), *told, milliseconds(cell.calls_ns[-1]))
 
 
-def _capital(title: str) -> str:
-    return title[:1].upper() + title[1:]
-
-
-def rounds_part(story: Story, heading: str, lines: int) -> Part:
-    """What each round cost beside the cell's median, so that a drift of the machine shows."""
-    figures = []
-    for title, plot in _groups(story):
-        drifts = [drift for cell, rank in plot if (drift := _drift(cell, rank)) is not None]
-        if drifts:
-            costs = max((cell.costs for cell, _rank in plot), key=len)
-            rejected = [place for place, each in enumerate(costs) if each.rejected]
-            chart = rounds_chart(_capital(title), drifts, rejected, points_of_each(lines))
-            lanes = sorted({lane for drift in drifts for lane, _ in drift.rounds})
-            headings = ("cell", "rounds", "rejected", *(f"lane {lane + 1}" for lane in lanes))
-            rows = [_lanes(drift, cell, lanes) for drift, cell in zip(drifts, _with_costs(plot), strict=True)]
-            caption = f"{_capital(title)}: median cost of each lane / the cell's median"
-            figures.append(Figure(chart, make_table(caption, headings, rows)))
+def rounds_part(story: Story, heading: str) -> Part:
+    """What each lane and round cost beside the cell's median, so that a drift of the machine shows."""
+    figures, edged = [], 0
+    few = len(shown_cells(story)) <= MOST_DRIFTS
+    for title, drifts in _drifts_by_cell(story) if few else _drifts_by_precision(story):
+        lanes = sorted({turn.lane for drift in drifts for turn in drift.turns})
+        headings = ("line", "rounds", "rejected", *(f"lane {lane + 1}" for lane in lanes))
+        caption = f"{title}: median cost of each lane / the cell's median"
+        rows = [_lanes(drift, lanes) for drift in drifts]
+        figures.append(Figure(rounds_chart(title, drifts), make_table(caption, headings, rows)))
+        edged += beyond(drifts)
     notes = []
     if figures:
         notes.append(
-            "Thin: each round. Bold: the median of each lane, a fresh process. A machine that drifts moves all cells "
-            "alike, which ratios taken inside rounds do not see."
+            f"Thin: each round{'' if few else ', the median over cells'}. Bold: the median of each lane, a fresh "
+            "process. A machine that drifts moves all cells alike, which ratios taken inside rounds do not see."
         )
-    if story.measured.rejected:
+    if edged:
+        notes.append(f"{edged} rounds lie beyond {LEAST_RELATIVE:g} to {MOST_RELATIVE:g} and are drawn at the edge.")
+    if figures and story.measured.rejected:
         notes.append("Crosses: rounds in which others took more than a tenth of the cores.")
     return Part(heading=heading, figures=tuple(figures), notes=tuple(notes))
 
 
-def _with_costs(plot: Sequence[tuple[CellStory, int]]) -> list[CellStory]:
-    return [cell for cell, _rank in plot if cell.costs]
+def _drifts_by_cell(story: Story) -> list[tuple[str, list[Drift]]]:
+    plots = []
+    for title, plot in _groups(story):
+        drifts = [Drift(cell.name, cell.config.precision, rank, _turns([cell])) for cell, rank in plot if cell.costs]
+        if drifts:
+            plots.append((capitalized(title), drifts))
+    return plots
 
 
-def _drift(cell: CellStory, rank: int) -> Drift | None:
-    if not cell.costs:
-        return None
-    middle = statistics.median(each.cost_ns for each in cell.costs)
-    rounds = [(each.lane, each.cost_ns / middle) for each in cell.costs]
-    return Drift(cell.name, cell.config.precision, rank, rounds)
+def _drifts_by_precision(story: Story) -> list[tuple[str, list[Drift]]]:
+    """One plot for each model and hint, one line for each precision: the median over its cells."""
+    plots: dict[tuple[str, Hint], dict[Precision, list[CellStory]]] = {}
+    for cell in shown_cells(story):
+        if cell.costs:
+            config = cell.config
+            plots.setdefault((config.model, config.hint), {}).setdefault(config.precision, []).append(cell)
+    return [
+        (
+            capitalized(HINT_WORDS[hint] + of_model(story, model)),
+            [Drift(f"{precision.value}, {len(cells)} cells", precision, 0, _turns(cells))
+             for precision, cells in lines.items()],
+        )
+        for (model, hint), lines in plots.items()
+    ]  # fmt: skip
 
 
-def _lanes(drift: Drift, cell: CellStory, lanes: Sequence[int]) -> tuple[str, ...]:
+def _turns(cells: Sequence[CellStory]) -> list[Turn]:
+    """Every round of the cells, its cost over the cell's median; of several cells the median of these."""
+    rounds: dict[tuple[int, int], list[Turn]] = {}
+    for cell in cells:
+        kept = [each.cost_ns for each in cell.costs if not each.rejected] or [each.cost_ns for each in cell.costs]
+        middle = statistics.median(kept)
+        for each in cell.costs:
+            turn = Turn(each.lane, each.cost_ns / middle, each.rejected)
+            rounds.setdefault((each.lane, each.round), []).append(turn)
+    return [replace(turns[0], relative=statistics.median(each.relative for each in turns)) for turns in rounds.values()]
+
+
+def _lanes(drift: Drift, lanes: Sequence[int]) -> tuple[str, ...]:
     medians = drift.lane_medians()
     told = (f"{medians[lane]:.3f}" if lane in medians else DASH for lane in lanes)
-    return (cell.name, str(len(cell.costs)), str(sum(each.rejected for each in cell.costs)), *told)
+    return (drift.name, str(len(drift.turns)), str(sum(each.rejected for each in drift.turns)), *told)

@@ -12,8 +12,11 @@ value; its ``data-scale`` is ``linear`` or ``log``.
 
 from __future__ import annotations
 
+import functools
+import itertools
+import math
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -25,7 +28,7 @@ from ovbench.report.layers import shortened
 NARROW = 340  # px: three beside each other on a desktop, one on a phone without being scaled
 WIDE = 706  # px: two of them and the gap
 TEXT_PX = 12
-FONT = "system-ui, -apple-system, Segoe UI, Roboto, Noto Sans, Liberation Sans, Arial, sans-serif"
+FONT = "system-ui,sans-serif"  # where there is no style sheet to say it
 
 BLUE, ORANGE, GREEN, PURPLE = "#3579d0", "#d0630f", "#23915a", "#a25bc4"
 RED, TEAL, OLIVE, GREY = "#d8455a", "#0f8fa0", "#8a8016", "#7d8590"
@@ -47,7 +50,10 @@ SHAPES = {
     Precision.INT8_BF16: "m-2-5.5h4v3.5h3.5v4h-3.5v3.5h-4v-3.5h-3.5v-4h3.5z",
 }
 
-# Widths of DejaVu Sans in em, the widest of the fonts above: what fits in it fits in all of them.
+Swatch = Callable[[float, float], str]
+"""Draws a swatch of a legend around x, y, in a box of 24 x 12 px."""
+
+# Widths of DejaVu Sans in em, the widest of the fonts that systems have for it: what fits in it fits in all of them.
 _WIDTHS = {
     each: width
     for width, letters in (
@@ -89,11 +95,15 @@ def fitted(text: str, room_px: float, size_px: float = TEXT_PX) -> str:
 
 
 def number(value: float) -> str:
-    """A coordinate to a tenth of a pixel, as short as can be: 12, 12.5, .5."""
-    text = f"{value:.1f}".rstrip("0").rstrip(".")
-    if text.startswith("0."):
-        return text[1:]
-    return {"-0": "0"}.get(text, text)
+    """A coordinate to a tenth of a pixel, as short as can be: 12, 12.5, .5, -.5."""
+    return _tenths(round(10 * value))
+
+
+@functools.lru_cache(maxsize=20_000)
+def _tenths(value: int) -> str:
+    whole, rest = divmod(abs(value), 10)
+    digits = f"{whole or ''}.{rest}" if rest else f"{whole}"
+    return f"-{digits}" if value < 0 else digits
 
 
 def element(tag: str, *inside: str, **attributes: str | float) -> str:
@@ -110,34 +120,56 @@ def label(x: float, y: float, text: str, **attributes: str | float) -> str:
     return element("text", escape(text), x=x, y=y, **attributes)
 
 
+def dashed(pattern: str) -> dict[str, str]:
+    """The attribute of a dash pattern; none for ""."""
+    return {"stroke_dasharray": pattern} if pattern else {}
+
+
 def tooltip(text: str) -> str:
     """What a pointer over the element shows."""
     return element("title", escape(text))
 
 
-def polyline(points: Iterable[tuple[float, float]]) -> str:
+def polyline(points: Sequence[tuple[float, float]]) -> str:
     """Path data through the points, in relative steps of whole tenths: no error adds up."""
-    data: list[str] = []
-    last_x = last_y = 0
-    for x, y in points:
-        here_x, here_y = round(10 * x), round(10 * y)
-        if not data:
-            data.append(f"M{number(x)} {number(y)}")
-        elif (here_x, here_y) != (last_x, last_y):
-            right, down = number((here_x - last_x) / 10), number((here_y - last_y) / 10)
-            data.append(f"l{right}{'' if down.startswith('-') else ' '}{down}")
-        last_x, last_y = here_x, here_y
+    steps = [(round(10 * x), round(10 * y)) for x, y in points]
+    data = [f"M{_tenths(x)} {_tenths(y)}" for x, y in steps[:1]]
+    for (last_x, last_y), (x, y) in itertools.pairwise(steps):
+        if (x, y) != (last_x, last_y):
+            down = _tenths(y - last_y)
+            data.append(f"l{_tenths(x - last_x)}{'' if down[0] in '-.' and (x - last_x) % 10 else ' '}{down}")
     return "".join(data)
 
 
+def simplified(points: Sequence[tuple[float, float]], tolerance_px: float) -> list[tuple[float, float]]:
+    """The fewest of the points whose line keeps within about ``tolerance_px`` of theirs (Douglas and Peucker 1973)."""
+    kept = {0, len(points) - 1}
+    spans = [(0, len(points) - 1)]
+    while spans:
+        first, last = spans.pop()
+        (x, y), (end_x, end_y) = points[first], points[last]
+        right, down = end_x - x, end_y - y
+        length = math.hypot(right, down) or 1.0
+        farthest, far = first, tolerance_px
+        for place in range(first + 1, last):
+            off = abs(right * (points[place][1] - y) - down * (points[place][0] - x)) / length
+            if off > far:
+                farthest, far = place, off
+        if farthest != first:
+            kept.add(farthest)
+            spans += [(first, farthest), (farthest, last)]
+    return [points[place] for place in sorted(kept)]
+
+
 def mark(precision: Precision, x: float, y: float, said: str, filled: bool) -> str:
-    """The shape of a precision around x, y, that tells ``said`` when pointed at."""
-    return element("path", tooltip(said), data_mark="", d=_shape(precision, x, y), **_look(precision, filled))
+    """The shape of a precision around x, y, which tells ``said``, if anything, when pointed at."""
+    inside = (tooltip(said),) if said else ()
+    return element("path", *inside, data_mark="", d=_shape(precision, x, y), **_look(precision, filled))
 
 
-def mark_swatch(precision: Precision, filled: bool = True) -> str:
+def mark_swatch(precision: Precision, filled: bool = True) -> Swatch:
     """The shape of a precision for a legend."""
-    return element("path", d=_shape(precision, 0, 0), **_look(precision, filled))
+    return lambda x, y: element("path", d=_shape(precision, x, y), **_look(precision, filled))
 
 
 def _shape(precision: Precision, x: float, y: float) -> str:
@@ -146,20 +178,21 @@ def _shape(precision: Precision, x: float, y: float) -> str:
 
 def _look(precision: Precision, filled: bool) -> dict[str, str | float]:
     colour = COLOURS[precision]
-    return {"fill": colour} if filled else {"stroke": colour, "stroke_width": 1.5}
+    return {"fill": colour} if filled else {"stroke": colour}
 
 
 @dataclass(frozen=True)
 class Key:
-    """One entry of a legend: a swatch drawn around the middle of a box of 24 x 12 px, and what it stands for."""
+    """One entry of a legend: what draws its swatch, and what it stands for."""
 
-    swatch: str
+    swatch: Swatch
     name: str
 
 
 def legend(keys: Sequence[Key], top: float, width: float, left: float = 0) -> tuple[str, float]:
     """Entries one after another from ``left``, in rows as they fit into ``width``; what is drawn, and its height."""
-    drawn: list[str] = []
+    swatches: list[str] = []
+    names: list[str] = []
     x, row = left, 0
     for key in keys:
         name = fitted(key.name, width - left - 32)
@@ -167,30 +200,30 @@ def legend(keys: Sequence[Key], top: float, width: float, left: float = 0) -> tu
         if x > left and x + room > width:
             x, row = left, row + 1
         y = top + 18 * row + 9
-        drawn.append(element("g", key.swatch, transform=f"translate({number(x + 12)} {number(y)})"))
-        drawn.append(label(x + 28, y, name, dominant_baseline="central"))
+        swatches.append(key.swatch(x + 12, y))
+        names.append(label(x + 28, y, name))
         x += room + 14
-    return "".join(drawn), 18.0 * (row + 1) if keys else 0.0
+    drawn = element("g", *swatches, stroke_width=2) + element(
+        "g", *names, fill="currentColor", dominant_baseline="central"
+    )
+    return (drawn, 18.0 * (row + 1)) if keys else ("", 0.0)
 
 
-def line_swatch(colour: str, dash: str) -> str:
+def line_swatch(colour: str, dash: str = "") -> Swatch:
     """A piece of line for a legend."""
-    return element("path", d="M-11 0h22", stroke=colour, stroke_width=2, **_dashed(dash))
+    return lambda x, y: element("path", d=f"M{number(x - 11)} {number(y)}h22", stroke=colour, **dashed(dash))
 
 
-def box_swatch(colour: str) -> str:
+def box_swatch(colour: str, opacity: str = "1") -> Swatch:
     """A small box for a legend."""
-    return element("path", d="M-7-5h14v10h-14z", fill=colour)
+    return lambda x, y: element(
+        "path", d=f"M{number(x - 7)} {number(y - 5)}h14v10h-14z", fill=colour, fill_opacity=opacity
+    )
 
 
-def line(data: str, colour: str, dash: str = "", said: str = "", width: float = 1.6) -> str:
-    """A data line along path data."""
-    inside = (tooltip(said),) if said else ()
-    return element("path", *inside, data_line="", d=data, stroke=colour, stroke_width=width, **_dashed(dash))
-
-
-def _dashed(dash: str) -> dict[str, str]:
-    return {"stroke_dasharray": dash} if dash else {}
+def line(data: str, colour: str, dash: str, said: str) -> str:
+    """A data line along path data, which tells ``said`` when pointed at; how thick, its group says."""
+    return element("path", tooltip(said), data_line="", d=data, stroke=colour, **dashed(dash))
 
 
 @dataclass(frozen=True)
@@ -212,7 +245,6 @@ class Chart:
                 element("title", escape(self.title), id=f"{identity}t"),
                 element("desc", escape(self.description), id=f"{identity}d"),
                 self.body,
-                xmlns="http://www.w3.org/2000/svg",
                 role="img",
                 aria_labelledby=f"{identity}t {identity}d",
                 width=self.width,

@@ -64,19 +64,20 @@ def _sentences(story: Story, by_model: Mapping[str, Sequence[CellStory]]) -> tup
     cores = f"{machine.cores} {'core' if machine.cores == 1 else 'cores'}"
     where = f"{machine.cpu_brand or 'an unknown CPU'} ({machine.isa.value}, {cores})"
     lanes = story.measured.lanes
+    was = "was" if len(cells) == 1 else "were"
     processes = f"{lanes} fresh {'process' if lanes == 1 else 'processes'}"
     measured = (
-        f"{_counted(len(cells), 'configuration')} of {', '.join(by_model)} measured in {processes}"
+        f"{_counted(len(cells), 'configuration')} of {', '.join(by_model)} {was} measured in {processes}"
         if cells
         else "No configuration was measured"
     )
-    first = f"{measured} on {where} with OpenVINO {openvino}, {date_of(story.began_s)}. {_gates_sentence(story)}"
+    first = f"{measured} on {where} with OpenVINO {openvino}. {_gates_sentence(story)}"
     return (first, *(line for model, cells in by_model.items() if (line := _best_sentence(story, model, cells))))
 
 
 def _gates_sentence(story: Story) -> str:
     if not story.gates:
-        return "It tells of no gate."
+        return "No gate is recorded."
     outcomes = Counter(gate.outcome for gate in story.gates)
     total = len(story.gates)
     if len(outcomes) == 1:
@@ -127,13 +128,13 @@ def _tiles(story: Story, by_model: Mapping[str, Sequence[CellStory]]) -> tuple[T
     tiles = []
     outcomes = Counter(gate.outcome for gate in story.gates)
     if outcomes:
-        of = "all of them" if len(outcomes) == 1 else _counts(outcomes)
-        worst = next(each for each in COUNTED_OUTCOMES if outcomes[each])
-        tiles.append(Tile("Gates", f"{outcomes[worst]} {worst.value}", of))
+        tiles.append(
+            _counts_tile("Gates", [f"{outcomes[each]} {each.value}" for each in COUNTED_OUTCOMES if outcomes[each]])
+        )
     verdicts = Counter(each.verdict for cells in by_model.values() for each in cells if each.verdict)
     if verdicts:
         told = [f"{verdicts[each]} {each.value}" for each in COUNTED_VERDICTS if verdicts[each]]
-        tiles.append(Tile("Beside FP32", told[0], ", ".join(told[1:]) or f"all of {sum(verdicts.values())}"))
+        tiles.append(_counts_tile("Beside FP32", told))
     if len(by_model) == 1:
         cells = next(iter(by_model.values()))
         quickest, fastest = _least_latency(cells), _most_images(cells)
@@ -142,6 +143,11 @@ def _tiles(story: Story, by_model: Mapping[str, Sequence[CellStory]]) -> tuple[T
         if fastest is not None:
             tiles.append(Tile("Most images a second", fps_of(fastest), fastest.name))
     return tuple(tiles)
+
+
+def _counts_tile(name: str, counts: Sequence[str]) -> Tile:
+    """The worst count in large, the others below."""
+    return Tile(name, counts[0], ", ".join(counts[1:]) or "all of them")
 
 
 def _alerts(story: Story) -> tuple[str, ...]:
@@ -268,6 +274,11 @@ def _notes(story: Story, shown: Sequence[CellStory]) -> tuple[str, ...]:
     for (model, precision), reason in story.skipped.items():
         notes.append(f"{f'{model} ' if several else ''}{precision.value}: SKIPPED, {reason}")
     return tuple(notes)
+
+
+def capitalized(text: str) -> str:
+    """The text as a sentence begins."""
+    return text[:1].upper() + text[1:]
 
 
 def date_of(time_s: float) -> str:
