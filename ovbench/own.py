@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ovbench.config import AUTO, TUTORIAL_STREAMS, Cache, Config, Hint, Mode, Precision
-from ovbench.errors import BadModel, BadOption
+from ovbench.errors import BadInput, BadModel, BadOption
 from ovbench.models.names import EMBEDDED, FILE_SUFFIXES, name_of, names_of
 from ovbench.options import BY_NAME, Settings, Unsure
 
@@ -240,7 +240,7 @@ def ov_compiled(
             ov_suite.compile(ov_config, ov_model_path, folder)
         return ov_suite.compile(ov_config, ov_model_path, folder)
     except BadModel as error:
-        pytest.fail(str(error), pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 @dataclass(frozen=True)
@@ -351,16 +351,17 @@ class AskPaired:
     ) -> Paired:
         """Measure both sides in fresh pairs of processes until the answer is clear or ``budget`` is spent.
 
-        Sides are what ``ovbench ab --a`` and ``--b`` take, as a table or a list of KEY=VALUE. Fails the test where a
-        side cannot run, or where B is on evidence less than the marker's ``min_speedup`` times as fast as A. Raises
-        BadInput, one line.
+        Sides are what ``ovbench ab --a`` and ``--b`` take, as a table or a list of KEY=VALUE. Fails the test, in one
+        line, where something given cannot be used or a side cannot run, and where B is on evidence less than the
+        marker's ``min_speedup`` times as fast as A.
         """
-        __tracebackhide__ = True
         if self.suite.smoke:
             pytest.skip(SMOKE)
         wish = read_wish(self.item)
-        question = self._question(wish, a, b, metric, budget)
-        answer = self._answer(question)
+        try:
+            answer = self._answer(self._question(wish, a, b, metric, budget))
+        except BadInput as error:
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
         from ovbench.report.own import paired_text
 
         text = paired_text(answer)
