@@ -27,9 +27,10 @@ from ovbench.environment import (
 )
 from ovbench.hosts import Profile
 from ovbench.machine import Isa, Machine
-from ovbench.report.environment import ADVICE, disturbance_text, environment_fields, environment_text, version_text
+from ovbench.report.environment import ADVICE, disturbance_text, environment_fields, environment_text
 from ovbench.report.objects import object_text
 from ovbench.report.page import WIDTH
+from ovbench.report.versions import version_text
 
 GIB = 2**30
 

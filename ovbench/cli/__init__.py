@@ -1,6 +1,6 @@
 """The ``ovbench`` command."""
 
-from ovbench.cli import classify, compare, fetch, quantize, report, suite
+from ovbench.cli import classify, compare, env, fetch, quantize, report, suite, tune
 from ovbench.cli.app import app, main
 
-__all__ = ["app", "classify", "compare", "fetch", "main", "quantize", "report", "suite"]
+__all__ = ["app", "classify", "compare", "env", "fetch", "main", "quantize", "report", "suite", "tune"]

@@ -51,7 +51,7 @@ def _tell_version(asked: bool) -> None:
     if not asked:
         return
     from ovbench.machine import library_versions
-    from ovbench.report.environment import version_text
+    from ovbench.report.versions import version_text
 
     sys.stdout.write(version_text(library_versions(), platform.python_version()))
     raise typer.Exit

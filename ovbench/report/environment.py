@@ -12,6 +12,7 @@ from ovbench.environment import Cores, Disturbance, Engine, Facts, Kind, Load
 from ovbench.machine import Machine
 from ovbench.report.numbers import mebibytes
 from ovbench.report.page import open_page
+from ovbench.report.versions import version_text
 
 UNTOLD = "not told"
 UNTOLD_NOTE = "not told: this system has no file or counter that says it"
@@ -108,14 +109,6 @@ ADVICE: Mapping[Kind, tuple[str, str]] = {
         "expect less of INT8 here than where it is deployed, if that has VNNI or AMX",
     ),
 }
-
-
-def version_text(versions: Mapping[str, str | None], python: str) -> str:
-    """``ovbench 0.1.0, OpenVINO 2026.4.1, Python 3.11.2`` on one line."""
-    return (
-        f"ovbench {versions['ovbench'] or 'not installed'}, OpenVINO {versions['openvino'] or 'not installed'}, "
-        f"Python {python}\n"
-    )
 
 
 def environment_text(facts: Facts, found: tuple[Disturbance, ...], coloured: bool) -> str:
