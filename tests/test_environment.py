@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_machine import grow
 
 from ovbench import environment, hosts, runtime
 from ovbench.environment import (
@@ -350,14 +351,6 @@ def test_a_library_that_is_missing_is_said() -> None:
 
 
 # -------------------------------------------------------------------------------------------------------- gathering
-
-
-def grow(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    return root
 
 
 @pytest.fixture

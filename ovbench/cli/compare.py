@@ -17,7 +17,7 @@ from ovbench.errors import BadInput, BadOption, NotWritable
 
 OVERRIDES = ("tolerance", "budget")  # what a flag may say for all comparisons of a file
 
-SideParts = Annotated[list[str], typer.Option(help="KEY=VALUE, repeatable: python=PATH, model=PATH, "
+SideParts = Annotated[list[str], typer.Option(metavar="KEY=VALUE", help="Repeatable: python=PATH, model=PATH, "
                       "precision=INT8, affinity=0,1, env:NAME=VALUE, or a property (NUM_STREAMS=2).")]  # fmt: skip
 
 
