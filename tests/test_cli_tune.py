@@ -22,8 +22,8 @@ from ovbench import tune as tuning
 from ovbench.records import read_journal
 from ovbench.report.deploy import FILES
 
-FEW = "--hint LATENCY --threads 0,1 --pinning default --batch 0 --precision FP32 --budget 20s"  # two candidates
-SLOW, FAST = 4_000_000, 2_000_000
+FEW = "--hint LATENCY --threads 0,1 --pinning default --batch 0 --precision FP32 --budget 12s"  # two candidates
+SLOW, FAST = 1_000_000, 500_000
 COSTS = {"tiny/FP32-LATENCY-1-off": SLOW, "tiny/FP32-LATENCY-1-off-threads=1": FAST}
 
 
@@ -152,7 +152,7 @@ def test_ctrl_c_says_what_is_known_so_far(machine: FakeMachine, command_line: Co
     assert "tuned" not in kinds
     (said,) = [line for line in err.splitlines() if line.startswith("ovbench: ")]
     assert re.fullmatch(
-        r"ovbench: interrupted: FP32-LATENCY-1-off-threads=1 leads after \d+ rounds: 500 images/s, p50 2\.00 ms; "
+        r"ovbench: interrupted: FP32-LATENCY-1-off-threads=1 leads after \d+ rounds: 2000 images/s, p50 0.5000 ms; "
         rf"finished lanes are in interrupted/{journal.name}",
         said,
     )

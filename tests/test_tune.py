@@ -350,13 +350,13 @@ def silent(_title: str) -> Any:
 
 
 CELLS = candidates(Space(precisions=(Precision.FP32, Precision.INT8), streams=(1, 2), batches=(0,)))
-COSTS = {config.key: 4_000_000 if config.precision is Precision.FP32 else 2_000_000 for config in CELLS}
+COSTS = {config.key: MS if config.precision is Precision.FP32 else MS // 2 for config in CELLS}
 
 
 def tuned_with(tmp_path: Path, machine: FakeMachine, constraints: Constraints = Constraints()) -> Tuned:  # noqa: B008
     """A tuning of the fake machine, raced; what reads a real model is left out."""
-    tuned = Tuned(Aim(Settings(budget=30.0), constraints=constraints), Journal(tmp_path / "journal.jsonl"))
-    tuned.order = order_for(*CELLS, budget_s=30.0)
+    tuned = Tuned(Aim(Settings(budget=20.0), constraints=constraints), Journal(tmp_path / "journal.jsonl"))
+    tuned.order = order_for(*CELLS, budget_s=20.0)
     try:
         tuning.run(tuned, tuned.order, silent, machine.open_lane, machine.clock)
     finally:
@@ -419,11 +419,11 @@ def test_a_limit_that_all_break_ends_the_race_early_and_names_the_nearest(
     tmp_path: Path, peaks: dict[str, int]
 ) -> None:
     machine = FakeMachine(cost_ns=COSTS)
-    tuned = tuned_with(tmp_path, machine, Constraints(p99_ns=MS))
+    tuned = tuned_with(tmp_path, machine, Constraints(p99_ns=MS / 10))
     assert tuned.race.finalists == ()
     assert all(entrant.dropped for entrant in tuned.race.entrants.values() if entrant.distinct)
     assert tuned.order is not None
-    with pytest.raises(BadOption, match=r"--p99 1ms: no candidate holds it; the nearest is 2 ms: INT8-"):
+    with pytest.raises(BadOption, match=r"--p99 0.1ms: no candidate holds it; the nearest is 0.5 ms: INT8-"):
         tuning.decide(tuned, tuned.order, silent, machine.open_lane)
 
 
