@@ -52,13 +52,13 @@ def _smaller(style: str) -> str:
 
 
 def page_sections(stories: Sequence[Story], comparison: Comparison | None) -> list[Section]:
-    """Those that have something to show, each with a part for each session."""
+    """Those that have something to show, each with a part for each session; charts of a kind have one axis for all."""
     makers: list[tuple[str, str, Callable[[Story, str], Part | list[Part]]]] = [
-        ("verdicts", "Verdicts", verdicts_part),
-        ("front", "Latency and throughput", scatter_part),
-        ("latency", "Latency distributions", ecdf_part),
-        ("startup", "Start-up", startup_part),
-        ("accuracy", "Accuracy", accuracy_part),
+        ("verdicts", "Verdicts", lambda story, heading: verdicts_part(story, heading, stories)),
+        ("front", "Latency and throughput", lambda story, heading: scatter_part(story, heading, stories)),
+        ("latency", "Latency distributions", lambda story, heading: ecdf_part(story, heading, stories)),
+        ("startup", "Start-up", lambda story, heading: startup_part(story, heading, stories)),
+        ("accuracy", "Accuracy", lambda story, heading: accuracy_part(story, heading, stories)),
         ("layers", "Layers", layers_part),
         ("rounds", "Rounds", rounds_part),
         ("beside", "Other measures", beside_parts),

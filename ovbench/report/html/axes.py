@@ -54,8 +54,9 @@ def linear_ticks(low: float, high: float, most: int = MOST_TICKS) -> tuple[float
     """At most ``most`` round values from ``low`` to ``high``, both included where they are round; low < high."""
     step = nice_step(high - low, most)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    if last - first >= most:
-        return linear_ticks(low, high, most - 1)
+    while last - first >= most:
+        step = nice_step(1.5 * step, 1)
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     digits = max(0, -math.floor(math.log10(step)))
     return tuple(round(each * step, digits) for each in range(first, last + 1))
 

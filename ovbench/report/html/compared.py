@@ -100,7 +100,7 @@ def _compared_figures(
             if each is not None and each.estimate is not None:
                 texts = _judged_texts(each)
                 told.append((Row(_name(comparison, row), row.config.precision, each.estimate, " ".join(texts)), texts))
-        figures += interval_figures(title + of, told, x_title, ("ratio [interval]", "verdict"), band)
+        figures += interval_figures(title + of, told, (), x_title, ("ratio [interval]", "verdict"), band)
     return figures
 
 

@@ -90,12 +90,11 @@ def thinned(values: Sequence[float], points: int = MOST_POINTS) -> list[tuple[fl
     return [(values[place - 1], place / count) for place in places]
 
 
-def ecdf_chart(title: str, lines: Sequence[Distribution], x_title: str) -> Chart:
-    """Share of calls that took at most so long, one line for each distribution (1 to MOST_LINES)."""
-    low, high = min(each.values[0] for each in lines), latency_end(lines)
+def ecdf_chart(title: str, lines: Sequence[Distribution], ends: tuple[float, float], x_title: str) -> Chart:
+    """Share of calls that took at most so long, one line for each distribution (1 to MOST_LINES), between ``ends``."""
     y_scale = Scale(0, 100, BOTTOM, TOP, False, (0, 25, 50, 75, 100))
     left = y_room(y_scale)
-    x_scale = fit_scale([low, high], left, RIGHT)
+    x_scale = fit_scale(ends, left, RIGHT)
     drawn = []
     for each in lines:
         curve = thinned(each.values)
@@ -119,10 +118,11 @@ def ecdf_chart(title: str, lines: Sequence[Distribution], x_title: str) -> Chart
     return Chart("ecdf", title, description, NARROW, BOTTOM + 44 + height, body)
 
 
-def latency_end(lines: Sequence[Distribution]) -> float:
-    """The value where the axis may end: the greatest of all, or BEYOND_P95 times the greatest p95 if that is less."""
-    greatest = max(each.values[-1] for each in lines)
-    return min(greatest, BEYOND_P95 * max(each.values[math.ceil(0.95 * len(each.values)) - 1] for each in lines))
+def latency_ends(distributions: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """The least of all sorted values, and the greatest, or BEYOND_P95 times the greatest p95 if that is less."""
+    greatest = max(values[-1] for values in distributions)
+    p95 = max(values[math.ceil(0.95 * len(values)) - 1] for values in distributions)
+    return min(values[0] for values in distributions), min(greatest, BEYOND_P95 * p95)
 
 
 def rounds_chart(title: str, lines: Sequence[Drift]) -> Chart:

@@ -34,10 +34,10 @@ SHARES = (
 )
 
 
-def startup_part(story: Story, heading: str) -> Part:
-    """From a fresh process to the first answer, by phase; a panel for each model and precision, all on one axis."""
+def startup_part(story: Story, heading: str, stories: Sequence[Story]) -> Part:
+    """From a fresh process to the first answer, by phase; a panel for each model and precision, one axis for all."""
     shown = [each for each in story.starts if each.starts]
-    most = max((_whole_ns(each) / 1e6 for each in shown), default=0.0)
+    most = max((_whole_ns(start) / 1e6 for each in stories for start in each.starts if start.starts), default=0.0)
     figures = []
     for model, precision in dict.fromkeys((each.config.model, each.config.precision) for each in shown):
         starts = [each for each in shown if (each.config.model, each.config.precision) == (model, precision)]
@@ -74,17 +74,17 @@ def _startup(title: str, starts: Sequence[StartStory], most: float) -> Figure:
 # --------------------------------------------------------------------------------------------------------- accuracy
 
 
-def accuracy_part(story: Story, heading: str) -> Part:
+def accuracy_part(story: Story, heading: str, stories: Sequence[Story]) -> Part:
     """Answers beside FP32's and the labels: panels of shares with intervals, tables of all figures."""
     figures, tables, notes = [], [], []
     for model in models_of(story):
-        judged = sorted((each for each in story.accuracy if each.model == model), key=_rank)
+        judged = _judged(story, model)
         agreements = {
             each.precision: replace(each.agreement, worst=()) for each in judged if each.agreement is not None
         }
         if agreements:
             max_drop = judged[0].max_drop
-            figures += [figure for share in SHARES for figure in _shares(story, model, judged, *share)]
+            figures += [figure for share in SHARES for figure in _shares(story, model, stories, *share)]
             images = next(iter(agreements.values())).images
             caption = f"Accuracy{of_model(story, model)} on {images} images [95 %]"
             tables.append(from_terminal(accuracy_table("", agreements, max_drop), caption))
@@ -96,24 +96,32 @@ def accuracy_part(story: Story, heading: str) -> Part:
     return Part(heading=heading, figures=tuple(figures), tables=tuple(tables), notes=tuple(notes))
 
 
-def _rank(story: AccuracyStory) -> int:
-    return list(Precision).index(story.precision)
+def _judged(story: Story, model: str) -> list[AccuracyStory]:
+    order = list(Precision)
+    return sorted(
+        (each for each in story.accuracy if each.model == model), key=lambda each: order.index(each.precision)
+    )
 
 
-def _shares(
-    story: Story, model: str, judged: Sequence[AccuracyStory], title: str, field: str, gate: str
-) -> list[Figure]:
+def _shares(story: Story, model: str, stories: Sequence[Story], title: str, field: str, gate: str) -> list[Figure]:
+    alike = [row for each in stories for row, _texts in _share_rows(each, model, field, gate)]
+    told = _share_rows(story, model, field, gate)
+    headings = ("share [95 %]", "images", "floor")
+    return interval_figures(title + of_model(story, model), told, alike, "% of images", headings)
+
+
+def _share_rows(story: Story, model: str, field: str, gate: str) -> Sequence[tuple[Row, tuple[str, ...]]]:
     floors = {each.config.precision: each.floor for each in story.gates
               if each.what == gate and each.config.model == model}  # fmt: skip
     told = []
-    for each in judged:
+    for each in _judged(story, model):
         share = None if each.agreement is None else getattr(each.agreement, field)
         if share is not None and (each.precision is not Precision.FP32 or field == "label_top1"):
             floor = floors.get(each.precision)
             row = Row(each.precision.value, each.precision, _in_percent(share), percent(share),
                       None if floor is None else 100 * floor)  # fmt: skip
             told.append((row, (percent(share), str(share.count), DASH if floor is None else f"{100 * floor:.1f} %")))
-    return interval_figures(title + of_model(story, model), told, "% of images", ("share [95 %]", "images", "floor"))
+    return told
 
 
 def _in_percent(share: Estimate) -> Estimate:

@@ -23,6 +23,7 @@ from ovbench.report.html.svg import (
 
 TOP, BOTTOM, RIGHT = 30, 390, WIDE - EDGE_PX
 MARK_PX = 7  # half of a mark's box, and a little air
+ROOM_SHARE = 0.03  # of the values' range, beyond their ends
 LONGEST_NAME_PX = 220
 HIGH_PX = 7  # half of the height of a text of 12 px
 
@@ -72,11 +73,11 @@ def pareto_front(points: Iterable[Point]) -> tuple[Point, ...]:
     return tuple(front)
 
 
-def scatter_chart(title: str, points: Sequence[Point], x_title: str, y_title: str) -> Chart:
-    """At least one point; those on the front are filled and named where there is room for the name."""
-    y_scale = fit_scale([each.y for each in points], BOTTOM, TOP)
+def scatter_chart(title: str, points: Sequence[Point], alike: Sequence[Point], x_title: str, y_title: str) -> Chart:
+    """At least one point, on axes that hold ``alike`` too; those on the front are filled, named if there is room."""
+    y_scale = fit_scale(_roomy([each.y for each in (*points, *alike)]), BOTTOM, TOP)
     left = y_room(y_scale)
-    x_scale = fit_scale([each.x for each in points], left, RIGHT, most=9)
+    x_scale = fit_scale(_roomy([each.x for each in (*points, *alike)]), left, RIGHT, most=9)
     front = pareto_front(points)
     places = {id(each): (x_scale.at(each.x), y_scale.at(each.y)) for each in points}
     marks = [mark(each.precision, *places[id(each)], each.said, each in front) for each in points]
@@ -100,6 +101,13 @@ def scatter_chart(title: str, points: Sequence[Point], x_title: str, y_title: st
         + ("." if len(front) <= 8 else f"; and {len(front) - 8} more.")
     )
     return Chart("scatter", title, description, WIDE, BOTTOM + 48 + height, body)
+
+
+def _roomy(values: Sequence[float]) -> list[float]:
+    """The ends of the values and a little more, so that no mark lies on an axis; above 0 as they are."""
+    low, high = min(values), max(values)
+    share = (high / low) ** ROOM_SHARE
+    return [low / share, high * share]
 
 
 def _precisions(points: Sequence[Point]) -> list[Precision]:

@@ -19,7 +19,7 @@ from ovbench.report.html.curves import (
     Turn,
     beyond,
     ecdf_chart,
-    latency_end,
+    latency_ends,
     rounds_chart,
 )
 from ovbench.report.html.parts import Figure, Part, make_table
@@ -39,11 +39,16 @@ MOST_DRIFTS = 40  # cells whose rounds are drawn one by one: of more, a drift sh
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 
 
-def scatter_part(story: Story, heading: str) -> Part:
-    """Every cell that has both figures, a chart for each model."""
-    figures = tuple(_scatter(story, model, cells) for model in models_of(story) if (cells := _placed(story, model)))
+def scatter_part(story: Story, heading: str, stories: Sequence[Story]) -> Part:
+    """Every cell that has both figures, a chart for each model, on the axes of all ``stories``."""
+    figures = []
+    for model in models_of(story):
+        cells = _placed(story, model)
+        if cells:
+            alike = [_point(cell) for each in stories for cell in _placed(each, model)]
+            figures.append(_scatter(f"Median latency against images a second{of_model(story, model)}", cells, alike))
     notes = ("Up and to the left is better. Rows of the throughput hint show latency under load.",) if figures else ()
-    return Part(heading=heading, figures=figures, notes=notes)
+    return Part(heading=heading, figures=tuple(figures), notes=notes)
 
 
 def _placed(story: Story, model: str) -> list[CellStory]:
@@ -54,22 +59,25 @@ def _placed(story: Story, model: str) -> list[CellStory]:
     ]
 
 
-def _scatter(story: Story, model: str, cells: Sequence[CellStory]) -> Figure:
-    points = []
+def _point(cell: CellStory) -> Point:
+    summary = cell.summary
+    assert summary is not None
+    assert summary.p50_ns is not None
+    said = f"{cell.name}: {milliseconds(summary.p50_ns)} ms, {significant(summary.frames_per_second)} FPS"
+    return Point(cell.name, cell.config.precision, summary.p50_ns / 1e6, summary.frames_per_second, said)
+
+
+def _scatter(title: str, cells: Sequence[CellStory], alike: Sequence[Point]) -> Figure:
+    points = [_point(cell) for cell in cells]
+    front = pareto_front(points)
     rows = []
-    for cell in cells:
+    for cell, point in zip(cells, points, strict=True):
         summary = cell.summary
         assert summary is not None
-        assert summary.p50_ns is not None
-        fps = summary.frames_per_second
-        said = f"{cell.name}: {milliseconds(summary.p50_ns)} ms, {significant(fps)} FPS"
-        points.append(Point(cell.name, cell.config.precision, summary.p50_ns / 1e6, fps, said))
-        rows.append((cell.name, milliseconds(summary.p50_ns), milliseconds(summary.p99_ns), significant(fps)))
-    front = pareto_front(points)
-    told = [(*row, "yes" if point in front else DASH) for row, point in zip(rows, points, strict=True)]
-    title = f"Median latency against images a second{of_model(story, model)}"
-    chart = scatter_chart(title, points, "median latency, ms", "images a second")
-    return Figure(chart, make_table(title, ("cell", "p50 ms", "p99 ms", "FPS", "Pareto front"), told))
+        latencies = (milliseconds(summary.p50_ns), milliseconds(summary.p99_ns))
+        rows.append((cell.name, *latencies, significant(point.y), "yes" if point in front else DASH))
+    chart = scatter_chart(title, points, alike, "median latency, ms", "images a second")
+    return Figure(chart, make_table(title, ("cell", "p50 ms", "p99 ms", "FPS", "Pareto front"), rows))
 
 
 # ---------------------------------------------------------------------------------------------------------- groups
@@ -107,19 +115,19 @@ def _cut(title: str, cells: Sequence[CellStory]) -> list[tuple[str, list[tuple[C
     return [(f"{title}, {number} of {len(plots)}" if several else title, plot) for number, plot in enumerate(plots, 1)]
 
 
-def ecdf_part(story: Story, heading: str) -> Part:
-    """How the calls of each cell are distributed."""
+def ecdf_part(story: Story, heading: str, stories: Sequence[Story]) -> Part:
+    """How the calls of each cell are distributed, one axis for each model and hint of all ``stories``."""
     figures, cut_off, calls = [], 0, 0
     for title, plot in _groups(story):
         curves = [
-            Distribution(cell.name, cell.config.precision, rank, [each / 1e6 for each in cell.calls_ns])
+            Distribution(cell.name, cell.config.precision, rank, _calls_ms(cell))
             for cell, rank in plot
             if cell.calls_ns
         ]
         if curves:
-            chart = ecdf_chart(capitalized(title), curves, "ms")
-            end = latency_end(curves)
-            cut_off += sum(value > end for each in curves for value in each.values)
+            ends = _ends_ms(stories, plot[0][0].config)
+            chart = ecdf_chart(capitalized(title), curves, ends, "ms")
+            cut_off += sum(value > ends[1] for each in curves for value in each.values)
             calls += sum(len(each.values) for each in curves)
             rows = [_quantiles(cell) for cell, _rank in plot if cell.calls_ns]
             headings = ("cell", "calls", *(f"p{100 * each:g}" for each in QUANTILES), "most")
@@ -130,6 +138,22 @@ def ecdf_part(story: Story, heading: str) -> Part:
     if cut_off:
         notes.append(f"{cut_off} of {calls} calls lie beyond the ends of the axes, which are twice the greatest p95.")
     return Part(heading=heading, figures=tuple(figures), notes=tuple(notes))
+
+
+def _calls_ms(cell: CellStory) -> list[float]:
+    return [each / 1e6 for each in cell.calls_ns]
+
+
+def _ends_ms(stories: Sequence[Story], config: Config) -> tuple[float, float]:
+    """Where the axis of this config's model and hint begins and ends."""
+    return latency_ends(
+        [
+            _calls_ms(cell)
+            for story in stories
+            for cell in shown_cells(story)
+            if cell.calls_ns and (cell.config.model, cell.config.hint) == (config.model, config.hint)
+        ]
+    )
 
 
 def _quantiles(cell: CellStory) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ def shown_cells(story: Story) -> tuple[CellStory, ...]:
     return tuple(each for each in story.cells if each.measured)
 
 
-def verdicts_part(story: Story, heading: str) -> Part:
+def verdicts_part(story: Story, heading: str, stories: Sequence[Story]) -> Part:
     """The session in one sentence, what failed or is unsure and why, and all cells."""
     shown = shown_cells(story)
     by_model = {model: [each for each in shown if each.config.model == model] for model in models_of(story)}
@@ -52,7 +52,7 @@ def verdicts_part(story: Story, heading: str) -> Part:
         tiles=_tiles(story, by_model),
         alerts=_alerts(story),
         tables=tuple(_cells_table(story, model) for model in models_of(story) if _rows_of(story, model)),
-        figures=tuple(each for model, cells in by_model.items() for each in _speedups(story, model, cells)),
+        figures=tuple(each for model in by_model for each in _speedups(story, model, stories)),
         notes=_notes(story, shown),
     )
 
@@ -154,9 +154,8 @@ def _alerts(story: Story) -> tuple[str, ...]:
     """All that did not hold: gates, benches, cells, the baseline, in one line each."""
     several = several_models(story)
     lines = []
-    gates = Counter(gate_text(gate, several) for gate in story.gates
-                    if gate.outcome in (Outcome.FAILED, Outcome.UNSURE))  # fmt: skip
-    lines += list(gates)
+    for outcome in (Outcome.FAILED, Outcome.UNSURE):
+        lines += [gate_text(gate, several) for gate in story.gates if gate.outcome is outcome]
     if story.baseline is not None:
         lines += [judged_text(each, story.baseline.tolerance) for each in story.baseline.judged if each.broken]
     told = "\n".join(lines)
@@ -213,33 +212,39 @@ def _top1(story: Story, cell: CellStory) -> str:
     return DASH
 
 
-def _speedups(story: Story, model: str, cells: Sequence[CellStory]) -> list[Figure]:
-    floors = {gate.config: gate.floor for gate in story.gates if gate.what == SPEEDUP}
-    told = []
-    for cell in cells:
-        if cell.speedup is not None:
-            verdict, floor = DASH if cell.verdict is None else cell.verdict.value, floors.get(cell.config)
-            row = Row(cell.name, cell.config.precision, cell.speedup, f"{ratio(cell.speedup)} {verdict}", floor)
-            texts = (ratio(cell.speedup), str(cell.speedup.count), DASH if floor is None else f"{floor:.2f}", verdict)
-            told.append((row, texts))
+def _speedups(story: Story, model: str, stories: Sequence[Story]) -> list[Figure]:
     return interval_figures(
         f"Speed-up over FP32{of_model(story, model)}",
-        told,
+        _speedup_rows(story, model),
+        [row for each in stories for row, _texts in _speedup_rows(each, model)],
         "times as fast as FP32",
         ("over FP32 [95 %]", "lanes", "floor", "verdict"),
         (1 / (1 + NOISE_BAND), 1 + NOISE_BAND),
     )
 
 
+def _speedup_rows(story: Story, model: str) -> Sequence[tuple[Row, tuple[str, ...]]]:
+    floors = {gate.config: gate.floor for gate in story.gates if gate.what == SPEEDUP}
+    told = []
+    for cell in shown_cells(story):
+        if cell.config.model == model and cell.speedup is not None:
+            verdict, floor = DASH if cell.verdict is None else cell.verdict.value, floors.get(cell.config)
+            row = Row(cell.name, cell.config.precision, cell.speedup, f"{ratio(cell.speedup)} {verdict}", floor)
+            texts = (ratio(cell.speedup), str(cell.speedup.count), DASH if floor is None else f"{floor:.2f}", verdict)
+            told.append((row, texts))
+    return told
+
+
 def interval_figures(
     title: str,
     told: Sequence[tuple[Row, tuple[str, ...]]],
+    alike: Sequence[Row],
     x_title: str,
     headings: tuple[str, ...],
     neutral: tuple[float, float] | None = None,
 ) -> list[Figure]:
-    """Rows and what a table says of each, in panels of one axis; none for no rows."""
-    values = values_of([row for row, _texts in told])
+    """Rows and what a table says of each, in panels of one axis that holds ``alike`` too; none for no rows."""
+    values = values_of([*(row for row, _texts in told), *alike])
     figures = []
     for first in range(0, len(told), MOST_ROWS):
         panel = told[first : first + MOST_ROWS]
