@@ -9,13 +9,13 @@ BASELINE := .venv-baseline
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help bench test smoke repeat experiment-peers experiment-drift experiment-aa experiment-power nightly check format wheel clean
+.PHONY: help bench test smoke repeat experiment-peers experiment-drift experiment-aa experiment-power experiment-tune nightly check format wheel clean
 
 help: ## what can be made (this text)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 bench: $(INSTALLED) ## the main job: measure and judge the embedded model
-	$(BIN)/python -m pytest benches $(ARGS)
+	$(BIN)/python -m pytest benches --ov-report results/report.html $(ARGS)
 
 test: $(INSTALLED) ## ovbench's own tests
 	$(BIN)/python -m pytest tests -n auto --maxprocesses 4 --dist loadfile $(ARGS)
@@ -37,6 +37,9 @@ experiment-aa: $(INSTALLED) ## unchanged against unchanged: false alarms and sca
 
 experiment-power: $(INSTALLED) ## how soon a known slow-down is found (ARGS=--quick; ARGS=--neighbour)
 	$(BIN)/python -m ovbench.experiments.power $(ARGS)
+
+experiment-tune: $(INSTALLED) ## what a race misses (ARGS=record, 10 minutes alone; then replay, or live)
+	$(BIN)/python -m ovbench.experiments.tuning $(ARGS)
 
 # The second half runs even if the first fails; the exit code is the first that is not 0.
 nightly: $(INSTALLED) $(BASELINE)/.installed ## gate nightly.toml against .venv-baseline, check accuracy

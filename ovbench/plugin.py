@@ -366,6 +366,11 @@ def _benchmark_session(config: pytest.Config) -> Any:
     if session.histogram and importlib.util.find_spec("pygal") is None:
         _save_nothing(session)
         raise pytest.UsageError("--benchmark-histogram: pygal, which draws it, is not installed: pip install pygal")
+    report = config.stash[SETTINGS].report
+    folder = Path(report).absolute().parent
+    if report and not (folder.is_dir() and os.access(folder, os.W_OK)):
+        _save_nothing(session)
+        raise pytest.UsageError(f"--ov-report {report}: no file can be made in {folder}: make it, or name another")
     return session
 
 
@@ -551,6 +556,20 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     suite.saved = next((path for path in _stored(_benchmark_session(config)) if path not in before), None)
     terminalreporter.ensure_newline()
     _write(config, summary_text(suite, _unmatched(config), _is_terminal(config)))
+    if suite.settings.report and not suite.smoke:
+        _write(config, _reported(suite))
+
+
+def _reported(suite: Suite) -> str:
+    """Write the report that --ov-report asks for, from the journal; a line that names it, or says why there is none."""
+    from ovbench.report.written import write_report
+
+    file = Path(suite.settings.report)
+    try:
+        write_report([suite.journal.path], file)
+    except BadInput as error:
+        return f"No report: {error}"
+    return f"Report: {file}"
 
 
 def _unmatched(config: pytest.Config) -> list[str]:
@@ -582,7 +601,7 @@ def reproduce_command(item: pytest.Item) -> str:
     given = write_settings(item.config.stash[SETTINGS])
     words = ["pytest", os.path.relpath(item.path, item.config.invocation_params.dir) + _within_module(item)]
     for option in OPTIONS:
-        if given[option.name] != default[option.name]:
+        if given[option.name] != default[option.name] and option.name != "report":  # that one is of the whole session
             values = given[option.name].split("\n") if option.repeated else [given[option.name]]
             words += [option.flag] if option.switch else [f"{option.flag}={value}" for value in values]
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)

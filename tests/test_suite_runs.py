@@ -49,7 +49,7 @@ def failed(suite: Suite) -> Ended:
     return suite.run(
         "benches", "-p", "five_short_lanes", "-k", NAMED, "--ov-precision=FP32,INT8", "--ov-budget=60s",
         "--ov-warmup=20ms", "--ov-min-speedup=100", f"--benchmark-json={folder / 'all.json'}",
-        "--benchmark-group-by=param:precision", PYTHONPATH=str(folder),
+        "--benchmark-group-by=param:precision", f"--ov-report={folder / 'report.html'}", PYTHONPATH=str(folder),
     )  # fmt: skip
 
 
@@ -78,6 +78,7 @@ def test_a_failed_gate_says_how_to_see_it_again(failed: Ended, suite: Suite) -> 
     words = shlex.split(command)
     assert words[0] == "pytest"
     assert any(word.startswith("--ov-min-speedup=100") for word in words)
+    assert "--ov-report" not in command
     again = subprocess.run(
         [sys.executable, "-m", *words, "--collect-only", "-q"],
         cwd=ROOT, env=suite.environment({}), capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
@@ -150,6 +151,22 @@ def test_our_table_fits_and_has_no_escape_codes(failed: Ended) -> None:
 def test_a_display_option_brings_pytest_benchmarks_table(failed: Ended) -> None:
     assert "precision=INT8" in failed.out
     assert "Rounds" in failed.out
+
+
+def test_the_report_is_written_after_the_run_and_named(failed: Ended) -> None:
+    file = failed.results.parent / "report.html"
+    assert failed.out.splitlines().count(f"Report: {file}") == 1
+    page = file.read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert "FAILED" in page
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_measured(suite: Suite, tmp_path: Path) -> None:
+    file = tmp_path / "nowhere" / "report.html"
+    ended = suite.run("benches", *ONE_CELL, f"--ov-report={file}")
+    assert ended.code == 4
+    assert f"--ov-report {file}: no file can be made in {file.parent}: make it, or name another" in ended.err
+    assert "Traceback" not in ended.text
 
 
 # ------------------------------------------------------------------------------------------------------ comparison
