@@ -198,7 +198,7 @@ def _overlap(one: Label, other: Label) -> bool:
 def axe_faults(page: Page, contrast_alone: bool = False) -> list[str]:
     """Serious and critical violations that axe-core finds, up to three lines for each rule.
 
-    Contrast costs most of its time, by the element: of rows that are alike, tables lose all but two before it is asked,
+    Contrast costs most of its time, by the element: of rows that are alike, tables lose all but one before it is asked,
     and of charts of one kind and section, all but one go.
     """
     page.evaluate(
@@ -208,7 +208,7 @@ def axe_faults(page: Page, contrast_alone: bool = False) -> list[str]:
                 [...table.rows].forEach((row, place) => {
                     const looks = [...row.cells].map(each => each.className).filter(each => !seen.has(each));
                     looks.forEach(each => seen.add(each));
-                    if (place > 1 && !looks.length) row.remove();
+                    if (place && !looks.length) row.remove();
                 });
             for (const section of document.querySelectorAll('section'))
                 for (const chart of section.querySelectorAll('[data-chart]'))

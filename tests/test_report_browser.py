@@ -42,7 +42,7 @@ SESSIONS: dict[str, dict[str, Any]] = {
     "one cell": {"cells": 1},
     "30 cells": {"cells": 30},
     "100 cells": {"cells": 100},
-    "hostile names": {"cells": 21, "hostile_names": True, "references": True, "baseline": True},
+    "hostile names": {"cells": 21, "hostile_names": True, "starts": False, "accuracy": False, "baseline": True},
     "no intervals": {"lanes": 2},
     "all unsure": {"noise": 0.4, "lanes": 5},
     "one lane, one round, killed": {"lanes": 1, "rounds": 1, "exit_status": None},
