@@ -22,7 +22,9 @@ from ovbench.errors import BadOption, ContestantRefused, LaneDied
 from ovbench.lanes import Lane
 from ovbench.machine import Contention
 from ovbench.precision import Variant
-from ovbench.race import Entrant, Figures, Goal, Race, dominated, fit_effects, race_fields, run_race
+from ovbench.race import Entrant, Figures, Goal, Race, race_fields, run_race
+from ovbench.race.effects import dominated, fit_effects
+from ovbench.race.running import OUTPACED
 from ovbench.samples import Block, Replicate
 
 FP32 = Config()
@@ -254,13 +256,13 @@ def test_batches_are_compared_by_the_picture_and_latency_by_the_request() -> Non
         assert figures.p50_ns == pytest.approx(16e6)
 
 
-def test_a_round_that_others_hit_drops_nobody() -> None:
+def test_a_round_that_others_hit_makes_nobody_dominated() -> None:
     counters = iter(range(10**6))
     race = raced(
         *MANY, read_contention=lambda: Contention(0.0, None, None, None, busy_s=1e6 * next(counters)), max_finalists=2
     )
     reasons = {entrant.dropped for entrant in race.entrants.values()}
-    assert reasons == {"", "others did better when the heats were over"}
+    assert reasons == {"", OUTPACED}
     assert len(race.rejected) == race.rounds
     assert race.busy
     assert race.leader is not None
@@ -290,7 +292,7 @@ def test_figures_of_the_dropped_are_comparable_with_the_leaders() -> None:
 def test_dropped_candidates_say_of_whom_and_keep_their_samples() -> None:
     race = raced(*MANY)
     dropped = [entrant for entrant in race.entrants.values() if entrant.dropped.startswith("dominated by INT8")]
-    assert len(dropped) > len(MANY) / 2
+    assert len(dropped) > len(MANY) / 3
     assert all(entrant.rounds == len(entrant.blocks[0]) >= 2 for entrant in dropped)
     assert all(race.figures(entrant.config) is not None for entrant in dropped)
 
@@ -301,6 +303,15 @@ def test_a_dropped_candidate_is_closed_and_opened_no_more() -> None:
     later = {key for number in range(2, len(machine.lanes)) for key in opened(machine, number)}
     assert later == {config.key for config in race.finalists}
     assert not {order["key"] for lane in machine.lanes[:2] for order in lane.orders if order["do"] == "close"} & later
+
+
+def test_the_field_thins_in_time_where_nothing_can_be_told_apart() -> None:
+    """All are equal, so nobody is dominated; still the finalists have run many more rounds than the first to go."""
+    race = raced(*MANY, machine=FakeMachine(changes=reads_pinning, cost_ns={}), goal=Goal.LATENCY)
+    rounds = sorted(entrant.rounds for entrant in race.entrants.values())
+    assert {entrant.dropped for entrant in race.entrants.values()} == {"", OUTPACED}
+    assert rounds[0] < rounds[len(rounds) // 2] < rounds[-1]
+    assert rounds[-1] > 4 * rounds[0]
 
 
 # ------------------------------------------------------------------------------------------------------- constraints
@@ -319,10 +330,7 @@ def test_who_does_not_hold_leads_only_where_nobody_does_and_drops_nobody() -> No
     assert race.leader in slow
     assert set(race.finalists) <= set(slow)
     nobody = raced(*MANY, holds=lambda _config, _figures: False, max_finalists=3)
-    assert {entrant.dropped for entrant in nobody.entrants.values()} == {
-        "",
-        "others did better when the heats were over",
-    }
+    assert {entrant.dropped for entrant in nobody.entrants.values()} == {"", OUTPACED}
     assert nobody.leader in nobody.finalists
 
 
@@ -495,8 +503,8 @@ def test_rejected_rounds_are_in_no_figure_unless_too_many_are() -> None:
 
 def test_real_lanes_race_a_tiny_model(tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a clock that ticks at each look, so that a slow machine does no more work than a fast one; one final lane."""
-    monkeypatch.setattr("ovbench.race.MIN_LANES", 1)
-    monkeypatch.setattr("ovbench.race.lanes_within", lambda *_: 1)
+    monkeypatch.setattr("ovbench.race.running.MIN_LANES", 1)
+    monkeypatch.setattr("ovbench.race.running.lanes_within", lambda *_: 1)
     configs = (Config(), Config(pinning=True), Config(threads=1, hint=Hint.THROUGHPUT, batch=2))
     variants = {("embedded", "FP32"): Variant(Precision.FP32, tiny_model_path, False)}
     ticks = itertools.count()

@@ -1,17 +1,13 @@
-"""The race: candidates side by side in interleaved rounds; the dominated drop out, the survivors get the time."""
+"""Running a race: heats in which most drop out, and finals of the few that are left, in fresh lanes."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from typing import Any
-
-import numpy as np
 
 from ovbench.campaign import (
     BLOCK_OVERHEAD_S,
@@ -26,305 +22,24 @@ from ovbench.campaign import (
     ready_lane,
     watched_rounds,
 )
-from ovbench.config import Config, Mode
-from ovbench.contention import too_many
+from ovbench.config import Config
 from ovbench.errors import BadOption, ContestantRefused, LaneError
 from ovbench.lanes import Askable
 from ovbench.machine import Contention, read_our_contention
 from ovbench.precision import prove
+from ovbench.race.effects import dominated
+from ovbench.race.standing import Entrant, Figures, Race
 from ovbench.samples import Block, Replicate
-from ovbench.stats import quantile
 from ovbench.worker import MIN_INFERENCES_PER_BLOCK
 
 MAX_FINALISTS = 4
 FINALS_SHARE = 0.4  # of the time that is left once all are open; and what the heats leave
-MIN_ROUNDS_TO_DROP = 2  # of one round nothing tells a slow candidate from a slow moment
-# One-sided, in standard errors: 1 in 160 for each look at each candidate; docs/method.md has what races miss with it.
-DROP_ERRORS = 2.5
-# A block against another of its round on a quiet machine; a smaller spread in a few rounds is luck.
-MIN_BLOCK_SD = 0.03
-LANE_SD = 0.02  # fresh twins differ by 1-2 %, docs/method.md
-# Huber's M-estimate: 95 % efficient for normal residuals, and bounded influence of each block.
-HUBER_BEND = 1.345
-MAX_REWEIGHTINGS = 20
-SETTLED = 1e-3  # of a weight: no effect moves any more
-RIDGE = 1e-9  # keeps the fit solvable: a constant may go to either side, or to each part that has nothing in common
+OUTPACED = "others did better in the time there was"
 
-RoundKey = tuple[int, int]  # lane and number, as in Race.rejected
-Violates = Callable[[Config, "Figures"], str]
+Violates = Callable[[Config, Figures], str]
 """Why a candidate is out, "" if it is not: clear cases only, what is in doubt may run on."""
-Holds = Callable[[Config, "Figures"], bool]
+Holds = Callable[[Config, Figures], bool]
 """Whether a candidate holds the constraints as far as is known: only such a one may lead and drop others."""
-
-
-class Goal(Enum):
-    """What is raced for: pictures a second, or the median latency of a request."""
-
-    THROUGHPUT = "throughput"
-    LATENCY = "latency"
-
-
-@dataclass(frozen=True)
-class Figures:
-    """One candidate, with what the machine did to whole rounds taken out, so that all are comparable.
-
-    Latencies are of a call (sync) or of a request under load (async); p99 is None for fewer samples than it needs.
-    """
-
-    p50_ns: float
-    p99_ns: float | None
-    images_per_s: float
-    inferences: int
-    rounds: int
-
-
-@dataclass
-class Entrant:
-    """One candidate of the race: what it is, how long it was in, and every sample of it.
-
-    ``dropped`` is "" for who is still in, else why not, in one phrase; ``rounds`` counts those of the heats;
-    ``blocks`` is by lane: heats first, the finals' after.
-    """
-
-    config: Config
-    effective: Mapping[str, Any] = field(default_factory=dict)
-    proof_warning: str = ""
-    fault: str = ""
-    alias_of: Config | None = None
-    memory_bytes: int = 0
-    open_s: float = 0.0
-    block_s: float = 0.0
-    rounds: int = 0
-    dropped: str = ""
-    blocks: dict[int, list[Block]] = field(default_factory=dict)
-
-    @property
-    def distinct(self) -> bool:
-        """Whether blocks of its own are run."""
-        return self.alias_of is None and not self.fault
-
-    @property
-    def racing(self) -> bool:
-        """Whether it was opened and is still in."""
-        return self.distinct and not self.dropped and bool(self.effective)
-
-    @property
-    def replicates(self) -> tuple[Replicate, ...]:
-        """One per lane that measured it, in order."""
-        return tuple(Replicate(lane, self.config.mode, tuple(blocks)) for lane, blocks in self.blocks.items())
-
-
-@dataclass
-class Race:
-    """All candidates and what is known of them; it grows round by round, so that an interrupted one keeps what is done.
-
-    Lanes below ``heat_lanes`` are heats, the others finals; ``finalists`` is empty until the heats are over, and
-    ``leader`` is the best so far. ``exhausted`` says why the race ended before its finals did, "" if it did not.
-    """
-
-    goal: Goal = Goal.THROUGHPUT
-    entrants: dict[Config, Entrant] = field(default_factory=dict)
-    leader: Config | None = None
-    finalists: tuple[Config, ...] = ()
-    lanes: int = 0
-    heat_lanes: int = 0
-    rounds: int = 0
-    rejected: set[RoundKey] = field(default_factory=set)
-    """Lane and number of the rounds that others took too much of."""
-    notes: list[str] = field(default_factory=list)
-    wall_s: float = 0.0
-    exhausted: str = ""
-
-    @property
-    def final_lanes(self) -> range:
-        """Numbers of the finals' lanes."""
-        return range(self.heat_lanes, self.lanes)
-
-    @property
-    def busy(self) -> bool:
-        """Whether too many rounds were hit for an answer; figures are then of all rounds, since few would be left."""
-        return too_many(len(self.rejected), self.rounds)
-
-    def representative(self, config: Config) -> Config:
-        """The candidate whose samples stand for this one: itself, or the one it is an alias of."""
-        alias = self.entrants[config].alias_of
-        return config if alias is None else alias
-
-    def samples(self, config: Config) -> tuple[Replicate, ...]:
-        """Replicates of a candidate (an alias has its representative's), without the rounds that were rejected."""
-        whole = self.entrants[self.representative(config)].replicates
-        if self.busy or not self.rejected:
-            return whole
-        kept = (
-            replace(each, blocks=tuple(block for block in each.blocks if (each.lane, block.round) not in self.rejected))
-            for each in whole
-        )
-        return tuple(each for each in kept if each.blocks)
-
-    def cost_ns(self, config: Config, block: Block) -> float:
-        """What is raced for, less is better: ns per picture (throughput), or the median request's (latency)."""
-        if self.goal is Goal.THROUGHPUT:
-            return block.cost_ns(config.mode) / (config.batch or 1)
-        return statistics.median(_latencies(config.mode, block))
-
-    def ranking(self, configs: Iterable[Config] | None = None, lanes: range | None = None) -> tuple[Config, ...]:
-        """Those with samples, best first; of all entrants that are distinct and over all lanes unless told."""
-        wanted = self.entrants if configs is None else configs
-        effects, _ = fit_effects(self._log_costs(wanted, lanes))
-        return tuple(sorted(effects, key=effects.__getitem__))
-
-    def figures(self, config: Config) -> Figures | None:
-        """What a candidate reaches, comparable with any other's; None without samples.
-
-        Each sample is divided by its round's effect (``fit_effects``), relative to the median round of the finals, or
-        of all rounds before there are any.
-        """
-        return self.all_figures([config]).get(config)
-
-    def all_figures(self, configs: Iterable[Config] | None = None) -> dict[Config, Figures]:
-        """``figures`` of those that have samples."""
-        _, rounds = fit_effects(self._log_costs(self.entrants, None))
-        finals = [effect for (lane, _), effect in rounds.items() if lane >= self.heat_lanes]
-        usual = statistics.median(finals or rounds.values() or [0.0])
-        slowness = {key: math.exp(effect - usual) for key, effect in rounds.items()}
-        wanted = self.entrants if configs is None else configs
-        found = {config: _figures(config, self.samples(config), slowness) for config in wanted}
-        return {config: each for config, each in found.items() if each is not None}
-
-    def log_ratio_by_lane(self, a: Config, b: Config) -> tuple[float, ...]:
-        """Log of cost b / cost a, one per lane that measured both: above 0 a is better.
-
-        Each is the median over the rounds that both ran. Of two finalists only the finals' lanes count: the heats chose
-        them, and so flatter them.
-        """
-        mine, theirs = ({each.lane: each for each in self.samples(config)} for config in (a, b))
-        finalists = {self.representative(a), self.representative(b)} <= set(self.finalists)
-        first = self.heat_lanes if finalists else 0
-        logs = []
-        for lane in sorted(lane for lane in mine.keys() & theirs.keys() if lane >= first):
-            of_a, of_b = (
-                {block.round: math.log(self.cost_ns(config, block)) for block in replicate.blocks}
-                for config, replicate in ((a, mine[lane]), (b, theirs[lane]))
-            )
-            common = [of_b[number] - of_a[number] for number in of_a.keys() & of_b.keys()]
-            logs += [statistics.median(common)] if common else []
-        return tuple(logs)
-
-    def _log_costs(self, configs: Iterable[Config], lanes: range | None) -> dict[Config, dict[RoundKey, float]]:
-        return {
-            config: {
-                (each.lane, block.round): math.log(self.cost_ns(config, block))
-                for each in self.samples(config)
-                if lanes is None or each.lane in lanes
-                for block in each.blocks
-            }
-            for config in configs
-            if self.entrants[config].distinct
-        }
-
-
-def race_fields(entrant: Entrant) -> dict[str, Any]:
-    """One candidate as a line of the journal; its samples are lines of their own (``records.replicate_fields``)."""
-    return {
-        "cell": entrant.config.id,
-        "config": entrant.config.axes,
-        "effective": dict(entrant.effective),
-        "alias_of": None if entrant.alias_of is None else entrant.alias_of.id,
-        "fault": entrant.fault,
-        "warning": entrant.proof_warning,
-        "dropped": entrant.dropped,
-        "rounds": entrant.rounds,
-        "memory_bytes": entrant.memory_bytes,
-    }
-
-
-# ---------------------------------------------------------------------------------------------------------- thinking
-
-
-def _latencies(mode: Mode, block: Block) -> Sequence[int]:
-    """What a caller waits for each answer: the call (sync), or the request under load (async)."""
-    return block.wall_ns if mode is Mode.SYNC else block.latency_ns
-
-
-def _figures(config: Config, replicates: Sequence[Replicate], slowness: Mapping[RoundKey, float]) -> Figures | None:
-    blocks = [(block, slowness[each.lane, block.round]) for each in replicates for block in each.blocks]
-    if not blocks:
-        return None
-    latencies = np.concatenate([np.array(_latencies(config.mode, block)) / slow for block, slow in blocks])
-    cost_ns = statistics.median(block.cost_ns(config.mode) / slow for block, slow in blocks)
-    return Figures(
-        p50_ns=float(np.median(latencies)),
-        p99_ns=quantile(latencies, 0.99),
-        images_per_s=(config.batch or 1) * 1e9 / cost_ns,
-        inferences=latencies.size,
-        rounds=len(blocks),
-    )
-
-
-def fit_effects(
-    log_costs: Mapping[Config, Mapping[RoundKey, float]],
-) -> tuple[dict[Config, float], dict[RoundKey, float]]:
-    """Log cost as a candidate's effect plus a round's: those of candidates with samples, and those of the rounds.
-
-    Effects of candidates that ran in different rounds are comparable, through those that ran in both. Rounds' effects
-    have mean 0. Huber's M-estimate by reweighted least squares (Holland and Welsch 1977), so that a bad block bends
-    little. Not Tukey's median polish: as the slow drop out, the median of what is left in a round gets better, which a
-    polish takes for a faster round and never finds its way back from.
-    """
-    cells = [(config, key, cost) for config, costs in log_costs.items() for key, cost in costs.items()]
-    if not cells:
-        return {}, {}
-    configs = {config: place for place, config in enumerate(dict.fromkeys(config for config, _, _ in cells))}
-    rounds = {key: place for place, key in enumerate(dict.fromkeys(key for _, key, _ in cells))}
-    many = np.array([configs[config] for config, _, _ in cells])
-    few = np.array([rounds[key] for _, key, _ in cells])
-    swapped = len(configs) < len(rounds)  # the more numerous effects are eliminated, the fewer solved for
-    if swapped:
-        many, few = few, many
-    costs = np.array([cost for _, _, cost in cells])
-    weights = np.ones(costs.size)
-    for _ in range(MAX_REWEIGHTINGS):
-        table = np.zeros((int(many.max()) + 1, int(few.max()) + 1))
-        table[many, few] = weights
-        sums, totals = np.bincount(many, weights * costs), table.sum(axis=1)
-        normal = np.diag(table.sum(axis=0) + RIDGE) - table.T @ (table / totals[:, None])
-        of_few = np.linalg.solve(normal, np.bincount(few, weights * costs) - table.T @ (sums / totals))
-        of_many = (sums - table @ of_few) / totals
-        residuals = np.abs(costs - of_many[many] - of_few[few])
-        bend = HUBER_BEND * max(MIN_BLOCK_SD, 1.4826 * float(np.median(residuals)))
-        before, weights = weights, bend / np.maximum(residuals, bend)
-        if float(np.abs(before - weights).max()) < SETTLED:
-            break
-    of_config, of_round = (of_few, of_many) if swapped else (of_many, of_few)
-    usual = float(of_round.mean())
-    return (
-        {config: float(of_config[place]) + usual for config, place in configs.items()},
-        {key: float(of_round[place]) - usual for key, place in rounds.items()},
-    )
-
-
-def dominated(log_costs: Mapping[Config, Sequence[float]], leader: Config) -> tuple[Config, ...]:
-    """Who is worse than the leader beyond doubt; each has its log cost in the same rounds, in order.
-
-    A candidate's distance is the lower median of its in-round distances, so one bad block costs no one the place. The
-    spread of a block is pooled over all candidates, since two or three rounds of one tell none: 1.4826 times the median
-    absolute residual after candidates and rounds are taken out.
-    """
-    configs = list(log_costs)
-    costs = np.array([log_costs[config] for config in configs])
-    runners, rounds = costs.shape
-    if rounds < MIN_ROUNDS_TO_DROP or runners < 2:
-        return ()
-    residuals = costs - costs.mean(axis=1, keepdims=True)
-    residuals -= np.median(residuals, axis=0, keepdims=True)
-    lost = math.sqrt(rounds / (rounds - 1) * runners / (runners - 1))  # degrees of freedom that the means took
-    spread = max(MIN_BLOCK_SD, lost * 1.4826 * float(np.median(np.abs(residuals))))
-    error = math.sqrt(math.pi / 2 * 2 * spread**2 / rounds + 2 * LANE_SD**2)  # of a median of differences
-    distances = np.sort(costs - costs[configs.index(leader)], axis=1)[:, (rounds - 1) // 2]
-    return tuple(config for config, far in zip(configs, distances, strict=True) if far > DROP_ERRORS * error)
-
-
-# ----------------------------------------------------------------------------------------------------------- running
 
 
 def run_race(
@@ -510,12 +225,11 @@ def _run_heat(course: _Course, bank: _Bank, waiting: list[Config]) -> None:
         raise _too_small(course, clock() - course.begin + _round_s(course, standing) + finals_s)
     left_s = course.end - clock()
     heats_s = left_s - max(finals_s, FINALS_SHARE * left_s)
-    heat_end = clock() + heats_s * len(standing) / (len(standing) + len(waiting))
+    pace = _Pace(clock(), heats_s * len(standing) / (len(standing) + len(waiting)), len(standing), course.max_finalists)
 
     def enough(_rounds: int) -> bool:
-        return len(standing) <= course.max_finalists or clock() + _round_s(course, standing) > heat_end
+        return len(standing) <= course.max_finalists or clock() + _round_s(course, standing) > pace.end
 
-    entered = len(standing)
     order = course.order
     for blocks, hit in watched_rounds(
         standing, bank.timed_block, enough, order.seed, bank.number, clock, course.read_contention
@@ -523,13 +237,47 @@ def _run_heat(course: _Course, bank: _Bank, waiting: list[Config]) -> None:
         _keep(course, bank, blocks, hit)
         for config in blocks:
             race.entrants[config].rounds += 1
-        for config, reason in _leaving(course, bank, standing, hit).items():
-            standing.remove(config)
-            race.entrants[config].dropped = reason
-            bank.ask(config, "close")
-        course.tell(f"{len(standing)} of {entered} left")
+        _drop(course, bank, standing, _leaving(course, bank, standing, hit))
+        if not hit or race.busy:
+            places = pace.places(clock() + _round_s(course, standing) / 2)  # in the middle of the next round
+            behind = _best_first(course, standing)[places:]
+            _drop(course, bank, standing, dict.fromkeys(behind, OUTPACED))
+        course.tell(f"{len(standing)} of {pace.entered} left")
     for config in _best_first(course, standing)[course.max_finalists :]:
-        race.entrants[config].dropped = "others did better when the heats were over"
+        race.entrants[config].dropped = OUTPACED
+
+
+def _drop(course: _Course, bank: _Bank, standing: list[Config], reasons: Mapping[Config, str]) -> None:
+    for config, reason in reasons.items():
+        standing.remove(config)
+        course.race.entrants[config].dropped = reason
+        bank.ask(config, "close")
+
+
+@dataclass(frozen=True)
+class _Pace:
+    """How many may be left at each moment of a heat: fewer by the same factor in equal times, ``finalists`` at its end.
+
+    So each stage of the field gets the same time, and the few that are left the most rounds: successive halving
+    (Karnin, Koren and Somekh 2013), which is for a fixed budget; dominance alone would keep all that noise cannot tell
+    apart until the time is up.
+    """
+
+    begin: float
+    length_s: float
+    entered: int
+    finalists: int
+
+    @property
+    def end(self) -> float:
+        """When the heat is over."""
+        return self.begin + self.length_s
+
+    def places(self, now: float) -> int:
+        """How many may be left."""
+        share = min(1.0, max(0.0, (now - self.begin) / max(self.length_s, 1e-9)))
+        left = self.entered * math.exp(share * math.log(self.finalists / self.entered))
+        return max(self.finalists, math.ceil(left))
 
 
 def _enter(course: _Course, bank: _Bank, waiting: list[Config]) -> list[Config]:
@@ -587,18 +335,16 @@ def _is_new(course: _Course, bank: _Bank, entrant: Entrant) -> bool:
 def _leaving(course: _Course, bank: _Bank, standing: Sequence[Config], hit: bool) -> dict[Config, str]:
     """Who drops out after a round, and why; of a round that others hit nobody does. Says who leads."""
     race = course.race
-    if hit:
-        return {}
     figures = race.all_figures(standing) if course.violates is not None or course.holds is not None else {}
     out: dict[Config, str] = {}
-    if course.violates is not None:
+    if course.violates is not None and not hit:
         reasons = {config: course.violates(config, figures[config]) for config in standing if config in figures}
         out.update({config: reason for config, reason in reasons.items() if reason})
     fit = [config for config in standing if config not in out]
     if not fit:
         return out
     race.leader = leader = _best_first(course, fit)[0]
-    if course.holds is not None and not course.holds(leader, figures[leader]):
+    if hit or (course.holds is not None and not course.holds(leader, figures[leader])):
         return out  # who does not hold the constraints beats nobody
     costs = {
         config: [
