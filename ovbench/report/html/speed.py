@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
@@ -120,14 +121,14 @@ def ecdf_part(story: Story, heading: str, stories: Sequence[Story]) -> Part:
     figures, cut_off, calls = [], 0, 0
     for title, plot in _groups(story):
         curves = [
-            Distribution(cell.name, cell.config.precision, rank, _calls_ms(cell))
+            Distribution(cell.name, cell.config.precision, rank, [each / 1e6 for each in cell.calls_ns])
             for cell, rank in plot
             if cell.calls_ns
         ]
         if curves:
             ends = _ends_ms(stories, plot[0][0].config)
             chart = ecdf_chart(capitalized(title), curves, ends, "ms")
-            cut_off += sum(value > ends[1] for each in curves for value in each.values)
+            cut_off += sum(len(each.values) - bisect.bisect_right(each.values, ends[1]) for each in curves)
             calls += sum(len(each.values) for each in curves)
             rows = [_quantiles(cell) for cell, _rank in plot if cell.calls_ns]
             headings = ("cell", "calls", *(f"p{100 * each:g}" for each in QUANTILES), "most")
@@ -140,20 +141,17 @@ def ecdf_part(story: Story, heading: str, stories: Sequence[Story]) -> Part:
     return Part(heading=heading, figures=tuple(figures), notes=tuple(notes))
 
 
-def _calls_ms(cell: CellStory) -> list[float]:
-    return [each / 1e6 for each in cell.calls_ns]
-
-
 def _ends_ms(stories: Sequence[Story], config: Config) -> tuple[float, float]:
     """Where the axis of this config's model and hint begins and ends."""
-    return latency_ends(
+    least_ns, greatest_ns = latency_ends(
         [
-            _calls_ms(cell)
+            cell.calls_ns
             for story in stories
             for cell in shown_cells(story)
             if cell.calls_ns and (cell.config.model, cell.config.hint) == (config.model, config.hint)
         ]
     )
+    return least_ns / 1e6, greatest_ns / 1e6
 
 
 def _quantiles(cell: CellStory) -> tuple[str, ...]:
