@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from rich.table import Table
 
@@ -99,7 +100,7 @@ def _cell_row(suite: Suite, cell: Cell) -> tuple[str, ...]:
     variant = suite.variants.get((config.model, config.precision))
     return (
         cell_name(config),
-        _ran_as(cell),
+        ran_as(cell.effective),
         DASH if variant is None else megabytes(variant.size_bytes),
         milliseconds(summary.p50_ns),
         milliseconds(summary.p95_ns),
@@ -111,12 +112,13 @@ def _cell_row(suite: Suite, cell: Cell) -> tuple[str, ...]:
     )
 
 
-def _ran_as(cell: Cell) -> str:
-    effective = cell.effective
-    shares = effective.get("mac_shares", {})
-    kernel, share = next(iter(shares.items()), ("?", 0.0))
+def ran_as(effective: Mapping[str, Any]) -> str:
+    """``i8 98% 2s 2t 2r``: the kernels of most MACs, streams, threads and requests."""
+    shares = effective.get("mac_shares") or {"?": 1.0}
+    kernel, share = next(iter(shares.items()))
     mixed = "" if share > 0.995 else f" {share:.0%}"
-    return f"{kernel}{mixed} {effective['streams']}s {effective['threads']}t {effective['requests']}r"
+    counts = " ".join(f"{effective.get(name, '?')}{name[0]}" for name in ("streams", "threads", "requests"))
+    return f"{kernel}{mixed} {counts}"
 
 
 def _legend(suite: Suite) -> str:
@@ -251,7 +253,7 @@ def plan_text(suite: Suite, starts: Sequence[Config], accuracy: bool) -> str:
         own = "as " + cell_name(cell.alias_of) if cell.alias_of else f"no: {cell.fault}" if cell.fault else "yes"
         table.add_row(
             cell.config.key if len(suite.settings.model) > 1 else cell.config.id,
-            _ran_as(cell) if cell.effective else DASH,
+            ran_as(cell.effective) if cell.effective else DASH,
             own,
         )
     console.print(table)

@@ -11,13 +11,16 @@ from ovbench.report.html.compared import compared_part
 from ovbench.report.html.details import accuracy_part, beside_parts, layers_part, machine_part, startup_part
 from ovbench.report.html.parts import STATES, Part, Section
 from ovbench.report.html.speed import ecdf_part, rounds_part, scatter_part
-from ovbench.report.html.verdicts import date_of, models_of, verdicts_part
+from ovbench.report.html.verdicts import date_of, models_of, short_name, verdicts_part
 from ovbench.story.facts import Comparison, Story
 
 TEMPLATE, STYLE = "page.html.j2", "style.css"
 LONGEST_CELL = 34  # letters of a table's cell that stay on one line
-# Control characters, halves of surrogate pairs and non-characters, which no page may hold or no file can.
-UNPRINTABLE = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\ufffe\\uffff]")
+# Control characters, halves of surrogate pairs and non-characters, which no page may hold or no file can; and what
+# turns the direction of writing, with which a name could turn the words that follow it.
+UNPRINTABLE = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff\\ufffe\\uffff]"
+)
 
 
 def report_page(stories: Sequence[Story], comparison: Comparison | None) -> str:
@@ -42,7 +45,7 @@ def report_page(stories: Sequence[Story], comparison: Comparison | None) -> str:
 def page_title(stories: Sequence[Story]) -> str:
     """``Benchmark of net``: the models of one session, or of several."""
     models = dict.fromkeys(model for story in stories for model in models_of(story))
-    what = ", ".join(models) or "no model"
+    what = ", ".join(map(short_name, models)) or "no model"
     return f"Benchmark of {what}" if len(stories) == 1 else f"{len(stories)} benchmarks of {what}"
 
 

@@ -26,6 +26,8 @@ PHASES = {
     "compile": ("compile_ns", PURPLE),
     "first inference": ("first_inference_ns", OLIVE),
 }
+MOST_NAMED = 5  # layers in a note
+GOT = ("hint", "streams", "threads", "requests", "inference_precision", "pinning")  # of what a cell really was
 # Shares that a panel shows: what it is called, what the agreement calls it, and what a gate on it calls it.
 SHARES = (
     ("Top-1 as FP32", "top1", "top-1 agreement with FP32"),
@@ -135,18 +137,31 @@ def _in_percent(share: Estimate) -> Estimate:
 def layers_part(story: Story, heading: str) -> Part:
     """The layers that take most time, in FP32 and in each other precision."""
     compared = [each for each in story.layers if each.costliest]
-    notes = [f"{config.key}: no layers: {fault}" for config, fault in story.layer_faults.items()]
-    for each in compared:
-        for profile in filter(None, (each.reference, each.other)):
-            share = f"{100 * profile.layers_us / profile.call_cost_us:.1f} %" if profile.call_cost_us else DASH
-            notes.append(
-                f"{profile.config.precision.value}{of_model(story, profile.config.model)}: all layers together "
-                f"{milliseconds(1e3 * profile.layers_us)} ms of {milliseconds(1e3 * profile.call_cost_us)} ms for a "
-                f"call ({share})."
-            )
-    return Part(
-        heading=heading, figures=tuple(_layers(story, each) for each in compared), notes=tuple(dict.fromkeys(notes))
-    )
+    notes = [text for each in compared for text in _layer_notes(story, each)]
+    notes += [f"{config.key}: no layers: {fault}" for config, fault in story.layer_faults.items()]
+    figures = tuple(_layers(story, each) for each in compared)
+    return Part(heading=heading, figures=figures, notes=tuple(dict.fromkeys(notes)))
+
+
+def _layer_notes(story: Story, compared: LayerComparison) -> list[str]:
+    """What all layers took, and which got slower or stayed float."""
+    notes = []
+    for profile in filter(None, (compared.reference, compared.other)):
+        name = f"{profile.config.precision.value}{of_model(story, profile.config.model)}"
+        layers, call = (f"{milliseconds(1e3 * each)} ms" for each in (profile.layers_us, profile.call_cost_us))
+        share = f" ({100 * profile.layers_us / profile.call_cost_us:.1f} %)" if profile.call_cost_us else ""
+        notes.append(f"{name}: all layers together {layers} of {call} for a call{share}.")
+    if compared.other is not None:
+        name = f"{compared.other.config.precision.value}{of_model(story, compared.other.config.model)}"
+        for pairs, what in (
+            (compared.slower, "SLOWER than in FP32"),
+            (compared.stayed_float, "computed in float still"),
+        ):
+            if pairs:
+                named = ", ".join(each.main.name for each in pairs[:MOST_NAMED])
+                more = f" and {len(pairs) - MOST_NAMED} more" if len(pairs) > MOST_NAMED else ""
+                notes.append(f"{name}: {what}: {named}{more}.")
+    return notes
 
 
 def _layers(story: Story, compared: LayerComparison) -> Figure:
@@ -264,13 +279,28 @@ def _session(story: Story) -> str:
 
 
 def _configs_table(story: Story) -> Table:
-    headings = ("cell", "asked for", "hint", "streams", "threads", "requests", "precision", "pinning", "kernels",
-                "same as")  # fmt: skip
+    """Every cell; with its hint where OpenVINO took another than was asked for."""
+    told = any(each.effective.get("hint") not in (None, each.config.hint.value) for each in story.cells)
+    columns = {name: name.rpartition("_")[2] for name in GOT if told or name != "hint"}
+    headings = ("cell", "asked for", *columns.values(), "kernels", "same as")
     several = several_models(story)
-    rows = [(each.config.key if several else each.name, _asked(each.config), *_got(each), _same_as(each))
-            for each in story.cells]  # fmt: skip
+    rows = [
+        (
+            each.config.key if several else each.name,
+            _asked(each.config),
+            *(_value(each.effective.get(name)) for name in columns),
+            _shares_of(each),
+            DASH if each.alias_of is None else cell_name(each.alias_of),
+        )
+        for each in story.cells
+    ]
     table = make_table("Asked for and got; kernels by multiply-accumulates", headings, rows)
     return replace(table, texts=frozenset(range(1, len(headings))))
+
+
+def _shares_of(cell: CellStory) -> str:
+    shares = cell.effective.get("mac_shares") or {}
+    return ", ".join(f"{kernel} {share:.0%}" for kernel, share in shares.items()) or DASH
 
 
 def _asked(config: Config) -> str:
@@ -283,21 +313,10 @@ def _asked(config: Config) -> str:
     return ", ".join(told)
 
 
-def _got(cell: CellStory) -> tuple[str, ...]:
-    effective = cell.effective
-    shares = ", ".join(f"{kernel} {share:.0%}" for kernel, share in (effective.get("mac_shares") or {}).items())
-    names = ("hint", "streams", "threads", "requests", "inference_precision", "pinning")
-    return (*(_value(effective.get(name)) for name in names), shares or DASH)
-
-
 def _value(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return DASH if value is None or value == "" else str(value)
-
-
-def _same_as(cell: CellStory) -> str:
-    return DASH if cell.alias_of is None else cell_name(cell.alias_of)
 
 
 def _settings_table(story: Story) -> Table:

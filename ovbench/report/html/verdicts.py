@@ -5,19 +5,21 @@ from __future__ import annotations
 import datetime
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ovbench.floors import SPEEDUP
 from ovbench.report.baseline import judged_text
 from ovbench.report.gates import gate_text
 from ovbench.report.html.intervals import MOST_ROWS, Row, intervals_chart, values_of
 from ovbench.report.html.parts import Figure, Part, Table, Tile, make_table
+from ovbench.report.layers import shortened
 from ovbench.report.numbers import DASH, megabytes, milliseconds, ratio, significant
+from ovbench.report.terminal import ran_as
 from ovbench.stats import MIN_REPLICATES
 from ovbench.story.facts import CellStory, Story
 from ovbench.story.figures import NOISE_BAND
 from ovbench.verdict import Outcome, Verdict
 
+LONGEST_NAME = 48  # letters of a model's name in a title
 COUNTED_VERDICTS = (Verdict.FASTER, Verdict.SLOWER, Verdict.SAME, Verdict.UNSURE)
 COUNTED_OUTCOMES = (Outcome.FAILED, Outcome.UNSURE, Outcome.HELD, Outcome.SKIPPED)
 
@@ -34,7 +36,12 @@ def models_of(story: Story) -> tuple[str, ...]:
 
 def of_model(story: Story, model: str) -> str:
     """`` of net`` where a session has several models, to end a title with."""
-    return f" of {model}" if several_models(story) else ""
+    return f" of {short_name(model)}" if several_models(story) else ""
+
+
+def short_name(model: str) -> str:
+    """A model's name as titles and sentences have it; the facts of the machine tell it whole."""
+    return shortened(model, LONGEST_NAME)
 
 
 def shown_cells(story: Story) -> tuple[CellStory, ...]:
@@ -66,8 +73,9 @@ def _sentences(story: Story, by_model: Mapping[str, Sequence[CellStory]]) -> tup
     lanes = story.measured.lanes
     was = "was" if len(cells) == 1 else "were"
     processes = f"{lanes} fresh {'process' if lanes == 1 else 'processes'}"
+    names = ", ".join(map(short_name, by_model))
     measured = (
-        f"{_counted(len(cells), 'configuration')} of {', '.join(by_model)} {was} measured in {processes}"
+        f"{_counted(len(cells), 'configuration')} of {names} {was} measured in {processes}"
         if cells
         else "No configuration was measured"
     )
@@ -92,7 +100,7 @@ def _counts(outcomes: Counter[Outcome]) -> str:
 
 def _best_sentence(story: Story, model: str, cells: Sequence[CellStory]) -> str:
     fastest, quickest = _most_images(cells), _least_latency(cells)
-    of = f"{model}: " if several_models(story) else ""
+    of = f"{short_name(model)}: " if several_models(story) else ""
     texts = []
     if fastest is not None:
         texts.append(f"{fastest.name} infers the most images a second, {fps_of(fastest)}")
@@ -196,15 +204,6 @@ def _cell_row(story: Story, cell: CellStory) -> tuple[str, ...]:
     )
 
 
-def ran_as(effective: Mapping[str, Any]) -> str:
-    """``i8 98% 2s 2t 2r``: the kernels of most MACs, streams, threads and requests."""
-    shares = effective.get("mac_shares") or {"?": 1.0}
-    kernel, share = next(iter(shares.items()))
-    mixed = "" if share > 0.995 else f" {share:.0%}"
-    counts = " ".join(f"{effective.get(name, '?')}{name[0]}" for name in ("streams", "threads", "requests"))
-    return f"{kernel}{mixed} {counts}"
-
-
 def _top1(story: Story, cell: CellStory) -> str:
     for each in story.accuracy:
         if (each.model, each.precision) == (cell.config.model, cell.config.precision) and each.agreement is not None:
@@ -277,7 +276,7 @@ def _notes(story: Story, shown: Sequence[CellStory]) -> tuple[str, ...]:
         )
     several = several_models(story)
     for (model, precision), reason in story.skipped.items():
-        notes.append(f"{f'{model} ' if several else ''}{precision.value}: SKIPPED, {reason}")
+        notes.append(f"{f'{short_name(model)} ' if several else ''}{precision.value}: SKIPPED, {reason}")
     return tuple(notes)
 
 
