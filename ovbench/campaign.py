@@ -8,7 +8,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,17 @@ class Plan:
         return self.lanes * self.lane_s * len(self.groups)
 
 
+def without(rejected: Collection[tuple[int, int]], replicates: tuple[Replicate, ...]) -> tuple[Replicate, ...]:
+    """The replicates without the rounds that were rejected, each a lane and a number."""
+    if not rejected:
+        return replicates
+    kept = (
+        replace(each, blocks=tuple(block for block in each.blocks if (each.lane, block.round) not in rejected))
+        for each in replicates
+    )
+    return tuple(each for each in kept if each.blocks)
+
+
 @dataclass
 class Measurements:
     """What a campaign has so far; it grows replicate by replicate, so that an interrupted one keeps what is done."""
@@ -134,13 +145,7 @@ class Measurements:
     def samples(self, config: Config) -> tuple[Replicate, ...]:
         """Replicates of a cell (an alias has its representative's), without the rounds that were rejected."""
         whole = tuple(self.replicates.get(self.representative(config), ()))
-        if self.busy or not self.rejected:
-            return whole
-        kept = (
-            replace(each, blocks=tuple(block for block in each.blocks if (each.lane, block.round) not in self.rejected))
-            for each in whole
-        )
-        return tuple(each for each in kept if each.blocks)
+        return whole if self.busy else without(self.rejected, whole)
 
     def fail(self, config: Config, fault: str) -> None:
         """Make a fault of a cell and of its aliases; what was measured of it so far stays."""

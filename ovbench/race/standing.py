@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 import numpy as np
 
+from ovbench.campaign import without
 from ovbench.config import Config, Mode
 from ovbench.contention import too_many
 from ovbench.race.effects import RoundKey, fit_effects
@@ -114,13 +115,7 @@ class Race:
     def samples(self, config: Config) -> tuple[Replicate, ...]:
         """Replicates of a candidate (an alias has its representative's), without the rounds that were rejected."""
         whole = self.entrants[self.representative(config)].replicates
-        if self.busy or not self.rejected:
-            return whole
-        kept = (
-            replace(each, blocks=tuple(block for block in each.blocks if (each.lane, block.round) not in self.rejected))
-            for each in whole
-        )
-        return tuple(each for each in kept if each.blocks)
+        return whole if self.busy else without(self.rejected, whole)
 
     def cost_ns(self, config: Config, block: Block) -> float:
         """What is raced for, less is better: ns per picture (throughput), or the median request's (latency)."""
