@@ -163,9 +163,15 @@ class Tuned:
 # ------------------------------------------------------------------------------------------------------- constraints
 
 
-def blocks_of(race: Race, config: Config) -> list[Block]:
+def kept_blocks(race: Race, config: Config) -> list[Block]:
     """A candidate's blocks in order, without those of rounds that others took too much of."""
-    return [block for replicate in race.samples(config) for block in replicate.blocks]
+    blocks = [(lane, block) for lane, blocks in race.entrants[config].blocks.items() for block in blocks]
+    return [block for lane, block in blocks if (lane, block.round) not in race.rejected]
+
+
+def blocks_of(race: Race, config: Config) -> list[Block]:
+    """The kept blocks, or all where others took too much of every round."""
+    return kept_blocks(race, config) or [block for each in race.samples(config) for block in each.blocks]
 
 
 def latencies_ns(config: Config, block: Block) -> tuple[int, ...]:
@@ -211,9 +217,9 @@ def violation(race: Race, constraints: Constraints, config: Config) -> str:
         return f"runs {threads_of(race, config)} threads"
     if not holds(race, constraints, config, Limit.MEMORY):
         return f"takes {race.entrants[config].memory_bytes / 1e6:.0f} MB and more"
-    if constraints.p99_ns is not None:
+    if constraints.p99_ns is not None and len(kept_blocks(race, config)) >= MIN_LATE_BLOCKS:
         late = late_share(race, config, constraints.p99_ns)
-        if late is not None and late.count >= MIN_LATE_BLOCKS and late.low is not None and late.low > LATE_SHARE:
+        if late is not None and late.low is not None and late.low > LATE_SHARE:
             return f"{late.value:.0%} of its inferences take longer than {constraints.p99_ns / 1e6:g} ms"
     return ""
 
@@ -267,7 +273,8 @@ def _refusal(
     assert constraints.p99_ns is not None, "only what is asked for can be broken"
     tails = {config: float(np.quantile(all_latencies_ns(race, config), 1 - LATE_SHARE)) for config in left}
     nearest = min(tails, key=tails.__getitem__)
-    return _none_holds(limit, f"{constraints.p99_ns / 1e6:g}ms", f"{tails[nearest] / 1e6:.3g} ms", nearest)
+    busy = "; the machine was busy, ask again when it is not" if race.busy else ""
+    return _none_holds(limit, f"{constraints.p99_ns / 1e6:g}ms", f"{tails[nearest] / 1e6:.3g} ms", nearest) + busy
 
 
 def memory_refusal(constraints: Constraints, peaks: Mapping[Config, int]) -> str:

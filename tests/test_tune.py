@@ -219,6 +219,21 @@ def test_rounds_that_others_hit_do_not_count_as_late() -> None:
     assert tuning.holds(race, P99, SYNC, Limit.P99)
 
 
+def test_nobody_drops_out_for_rounds_that_others_hit() -> None:
+    race = late_race([100, 100, 100, 0])
+    race.rounds, race.rejected = 4, {(0, 0), (0, 1), (0, 2)}
+    assert race.busy
+    assert tuning.violation(race, P99, SYNC) == ""
+    assert tuning.holds(race, P99, SYNC, Limit.P99), "by the one round that tells something"
+    race.rejected.add((0, 3))
+    with pytest.raises(BadOption) as refused:
+        tuning.pick(race, P99)
+    assert str(refused.value) == (
+        "--p99 5ms: no candidate holds it; the nearest is 9 ms: FP32-LATENCY-1-off; the machine was busy, ask again "
+        "when it is not"
+    )
+
+
 def test_threads_and_memory_are_broken_at_once() -> None:
     race = race_of({SYNC: 4.0})
     race.entrants[SYNC].memory_bytes = 30_000_000

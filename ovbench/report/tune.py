@@ -69,10 +69,12 @@ def _verdict(tuned: Tuned, pick: Pick) -> Iterator[str]:
     else:
         p50 = _with_interval(_scaled(pick.cost, 1e-6))
     peak = tuned.peak_bytes.get(pick.config)
-    yield (
-        f"  {rate} images/s, p50 {p50} ms, p99 {milliseconds(figures.p99_ns)} ms"
-        + ("" if peak is None else f", peak memory {megabytes(peak)} MB")
-    )
+    parts = [f"{rate} images/s", f"p50 {p50} ms"]
+    if tuned.aim.constraints.p99_ns is None:  # else its own line tells it, by every sample as it came
+        parts.append(f"p99 {milliseconds(figures.p99_ns)} ms")
+    if peak is not None:
+        parts.append(f"peak memory {megabytes(peak)} MB")
+    yield f"  {', '.join(parts)}"
     yield f"  {_margin_text(pick, tuned.race.busy)}"
     if pick.better is not None:
         yield f"  simpler than {candidate_name(pick.better)}, from which nothing tells it apart"
