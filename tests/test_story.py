@@ -386,6 +386,7 @@ def test_a_session_is_found_by_number_name_or_path(stored: Path) -> None:
     assert journal_at(str(stored / "0007_made.json")) == first
     assert journal_at(str(first)) == first
     assert journal_at("0007") is None
+    assert "absent/a.jsonl: no such file" in refusal(lambda: journal_at("absent/a.jsonl"))
     assert (stored_number(first), read_story(first).label) == ("0007", "session 0007")
     assert read_story(stored / "20261102T000000-bbbbbb.jsonl").label == "20261102T000000-bbbbbb"
 

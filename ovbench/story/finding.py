@@ -15,12 +15,14 @@ LIST = "`ovbench sessions` lists them"
 
 
 def journal_at(name: str) -> Path | None:
-    """The journal that a path names: itself, or the one of a stored session's .json; None where it names no file.
+    """The journal that a path names: itself, or the one of a stored session's .json; None for what is no path.
 
-    Raises BadInput for a stored session without its journal.
+    Raises BadInput for a path of no file, and for a stored session without its journal.
     """
     path = Path(name)
     if not path.is_file():
+        if path.name != name:
+            raise BadOption(f"SESSION {name}: no such file: give a journal, or a session's number; {LIST}")
         return None
     return _journal_of(path) if path.suffix == ".json" else path
 
