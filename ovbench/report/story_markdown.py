@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ovbench.report.html import page_sections, page_title
+from ovbench.report.html import UNPRINTABLE, page_sections, page_title
 from ovbench.report.html.parts import Part, Section, Table
 from ovbench.report.markdown import table as markdown_table
 from ovbench.story.facts import Comparison, Story
@@ -27,9 +27,6 @@ MARKUP = re.compile(
     r"|^[-+=](?=\s|$|[-=\s]+$)|(?<=^\d)[.)](?=\s|$)"
 )
 MENTIONS = "@#"  # of a person, of an issue: taken for one even as an entity, unless a word does not follow at once
-UNPRINTABLE = re.compile(
-    "[\x00-\x08\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
-)
 
 
 def story_markdown(stories: Sequence[Story], comparison: Comparison | None, limit: int = LIMIT) -> str:
@@ -38,7 +35,9 @@ def story_markdown(stories: Sequence[Story], comparison: Comparison | None, limi
     page.add(f"## {escaped(page_title(stories))}\n\n")
     sections = [each for each in page_sections(stories, comparison) if each.identity not in CHARTS_ONLY]
     for section in sections:
-        for part in section.parts:
+        for place, part in enumerate(section.parts):
+            if part.heading or not place:
+                page.add(f"### {escaped(f'{section.title}: {part.heading}' if part.heading else section.title)}\n\n")
             _add_part(page, section, part)
     for section in sections:
         if section.identity in FOLDED:
@@ -67,7 +66,6 @@ def _name(text: str) -> str:
 
 
 def _add_part(page: _Page, section: Section, part: Part) -> None:
-    page.add(f"### {escaped(f'{section.title}: {part.heading}' if part.heading else section.title)}\n\n")
     for line in part.lines:
         page.add(f"{escaped(line)}\n\n")
     page.add_list([f"**{escaped(line)}**" for line in part.alerts])

@@ -19,7 +19,7 @@ LONGEST_CELL = 34  # letters of a table's cell that stay on one line
 # Control characters, halves of surrogate pairs and non-characters, which no page may hold or no file can; and what
 # turns the direction of writing, with which a name could turn the words that follow it.
 UNPRINTABLE = re.compile(
-    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff\\ufffe\\uffff]"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
 
 
