@@ -12,9 +12,11 @@ import pytest
 from fake_lane import FakeLane, FakeMachine, order_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_models import write_pictures
 
 from ovbench import tune as tuning
 from ovbench.agreement import Agreement
+from ovbench.artifacts import ArtifactCache
 from ovbench.candidates import Space, candidates
 from ovbench.config import Config, Hint, Precision
 from ovbench.errors import BadModel, BadOption, ContestantRefused
@@ -25,6 +27,7 @@ from ovbench.samples import Block
 from ovbench.stats import Estimate
 from ovbench.tune import Aim, Constraints, Limit, Tuned
 from ovbench.verdict import Outcome, Verdict
+from ovbench.worker import import_openvino
 
 MS = 1_000_000
 SYNC = Config()
@@ -485,3 +488,96 @@ def test_more_threads_than_are_allowed_are_refused() -> None:
     with pytest.raises(BadOption) as refused:
         tuning.check(Aim(Settings(), constraints=Constraints(max_threads=2), axes={"threads": (0, 4)}))
     assert str(refused.value) == "--threads 4: more than --max-threads 2: leave one of them out"
+
+
+# --------------------------------------------------------------------------------------------------- a model's files
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pictures(tmp_path_factory.mktemp("pictures") / "pictures")
+
+
+@pytest.fixture(scope="module")
+def liar(tmp_path_factory: pytest.TempPathFactory, tiny_model_path: Path) -> Path:
+    """The tiny model with its classes in another order: it agrees with it on nothing."""
+    openvino = import_openvino()
+    model = openvino.Core().read_model(tiny_model_path)
+    logits = model.output(0).get_node().input_value(0)
+    turned = openvino.opset13.gather(logits, [*range(1, 10), 0], 1)
+    path = tmp_path_factory.mktemp("liar") / "liar.xml"
+    openvino.save_model(openvino.Model([turned], model.get_parameters(), "liar"), path, compress_to_fp16=False)
+    return path
+
+
+def resolved(tmp_path: Path, model: Path, constraints: Constraints = Constraints(), **asked: Any) -> Tuned:  # noqa: B008
+    tuned = Tuned(Aim(Settings(model=(str(model),), **asked), constraints=constraints), Journal(tmp_path / "journal"))
+    tuning.resolve(tuned, ArtifactCache(tmp_path / "cache"), silent)
+    return tuned
+
+
+def test_a_precision_that_disagrees_is_left_out_with_its_figure(
+    tmp_path: Path, tiny_model_path: Path, liar: Path, pictures: Path
+) -> None:
+    tuned = resolved(
+        tmp_path, tiny_model_path, Constraints(min_agreement=0.9),
+        images=str(pictures), precision=(Precision.INT8, Precision.FP32), variant={Precision.INT8: str(liar)},
+    )  # fmt: skip
+    tuning.leave_out_disagreeing(tuned, silent)
+    assert tuned.left_out == {Precision.INT8: "top-1 agreement with FP32 is 0.000, under --min-agreement 0.9"}
+    assert {config.precision for config in tuning.order_of(tuned).configs} == {Precision.FP32}
+    assert tuned.agreements[Precision.INT8].images == 20
+
+
+def test_no_precision_that_agrees_is_refused_with_the_nearest(
+    tmp_path: Path, tiny_model_path: Path, liar: Path, pictures: Path
+) -> None:
+    tuned = resolved(
+        tmp_path, tiny_model_path, Constraints(min_agreement=0.9),
+        images=str(pictures), precision=(Precision.INT8,), variant={Precision.INT8: str(liar)},
+    )  # fmt: skip
+    with pytest.raises(BadOption) as refused:
+        tuning.leave_out_disagreeing(tuned, silent)
+    assert str(refused.value) == "--min-agreement 0.9: no candidate holds it; the nearest is 0.000: INT8"
+
+
+def test_a_precision_that_cannot_be_had_is_left_out_unless_it_is_the_only_one(
+    tmp_path: Path, tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        tuning.runtime, "unsupported", lambda precision, _device: "no bf16" if precision is Precision.BF16 else ""
+    )
+    tuned = resolved(tmp_path, tiny_model_path, precision=(Precision.FP32, Precision.BF16))
+    assert tuned.left_out == {Precision.BF16: "no bf16"}
+    assert tuning.precisions_of(tuned) == (Precision.FP32,)
+    with pytest.raises(BadOption) as refused:
+        resolved(tmp_path, tiny_model_path, precision=(Precision.BF16,))
+    assert str(refused.value) == "--precision BF16: no bf16"
+
+
+def test_fewer_threads_than_cores_are_given_to_all_candidates(tmp_path: Path, tiny_model_path: Path) -> None:
+    tuned = resolved(tmp_path, tiny_model_path, Constraints(max_threads=2), precision=(Precision.FP32,))
+    tuned.host = replace(tuned.host, cores=8, cpu_quota_cores=4.0)
+    order = tuning.order_of(tuned)
+    assert order.quota_threads == 2
+    assert {config.threads for config in order.configs} <= {0, 1, 2}
+    assert all(
+        order.open_request(config, None)["properties"]["INFERENCE_NUM_THREADS"] in ("1", "2")
+        for config in order.configs
+    )
+    tuned.aim = replace(tuned.aim, constraints=Constraints())
+    assert tuning.order_of(tuned).quota_threads == 4
+    tuned.host = replace(tuned.host, cpu_quota_cores=None)
+    assert tuning.order_of(tuned).quota_threads == 0
+
+
+def test_axes_that_are_given_are_all_that_is_tried(tmp_path: Path, tiny_model_path: Path) -> None:
+    tuned = resolved(tmp_path, tiny_model_path, precision=(Precision.FP32,))
+    tuned.aim = replace(
+        tuned.aim, axes={"hints": (Hint.THROUGHPUT,), "streams": (1,), "pinnings": (False,), "batches": (3,)}
+    )
+    configs = tuning.order_of(tuned).configs
+    assert configs
+    assert {(each.model, each.hint, each.streams, each.pinning, each.batch) for each in configs} == {
+        ("tiny", Hint.THROUGHPUT, 1, False, 3)
+    }
