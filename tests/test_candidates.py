@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ovbench.candidates import MOST_CANDIDATES, Space, candidates, default_space
@@ -60,6 +60,7 @@ def test_a_host_with_two_threads_a_core_may_leave_one_idle() -> None:
     assert not any(each.pinning is not None and each.hyper_threading is not None for each in found)
 
 
+@settings(max_examples=25)
 @given(st.integers(1, 256), st.sampled_from([1, 2]), some(st.sampled_from(list(Precision)[:4])))
 def test_no_host_has_more_than_can_be_opened(
     cores: int, threads_per_core: int, precisions: tuple[Precision, ...]

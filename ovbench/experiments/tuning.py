@@ -40,6 +40,7 @@ from ovbench.report.numbers import ratio
 from ovbench.report.progress import progress_bar
 from ovbench.samples import parse_block
 from ovbench.stats import Estimate, ratio_estimate
+from ovbench.tune import pick
 
 FILE = pools.FOLDER / "tuning" / "record.json.gz"
 BUDGET_S = 560.0  # five lanes of 96 candidates in which half of the time is rounds
@@ -312,15 +313,15 @@ def replay_race(recording: Recording, budget_s: float, seed: int) -> Outcome:
     replay = Replay(recording, race, random.Random(seed))
     order = replace(_order(recording.configs, {}, budget_s, recording.header["max_memory_bytes"]), seed=seed)
     run_race(order, race, replay.open_lane, replay.clock, read_contention=lambda: QUIET)
-    pick = picked(race)
-    return Outcome(pick, _cost_over(recording.race, best(recording), pick), race.wall_s, len(race.finalists))
+    chosen = picked(race)
+    return Outcome(chosen, _cost_over(recording.race, best(recording), chosen), race.wall_s, len(race.finalists))
 
 
 def picked(race: Race) -> Config:
-    """What the race is for."""
+    """What ``ovbench tune`` would say to deploy, without constraints."""
     if race.leader is None:
         raise NothingMeasured("the race has no leader: give it a longer budget")
-    return race.leader
+    return pick(race).config
 
 
 def best(recording: Recording) -> Config:
