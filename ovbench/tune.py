@@ -41,6 +41,7 @@ from ovbench.verdict import Outcome, Verdict, check_floor, compare
 CLOSE = 0.01  # a simpler one that nothing tells from the best is picked if its estimate is this near: half the band
 LATE_SHARE = 0.01  # of the inferences may take longer than --p99
 LATE_CONFIDENCE = 0.99  # it is asked after every round whether too many are late, as ovbench.ab's intervals are
+LEAD_CONFIDENCE = 0.8  # of "too many are late" while racing: one late in 40 bars nobody from the finals, two do
 MIN_LATE_BLOCKS = 2  # a single one may have been an accident that nobody measured
 
 Progress = Callable[[str], AbstractContextManager[Callable[[float, str], None]]]
@@ -179,8 +180,8 @@ def latencies_ns(config: Config, block: Block) -> tuple[int, ...]:
     return block.wall_ns if config.mode is Mode.SYNC else block.latency_ns
 
 
-def late_share(race: Race, config: Config, limit_ns: float) -> Estimate | None:
-    """Share of the inferences that took longer than the limit, with its 99 % interval; None without any.
+def late_share(race: Race, config: Config, limit_ns: float, confidence: float = LATE_CONFIDENCE) -> Estimate | None:
+    """Share of the inferences that took longer than the limit, with its interval; None without any.
 
     Late ones come in bursts, so their effective number is judged from how blocks differ. Where none is late nothing
     comes together, and each inference counts, as in every p99 that is printed.
@@ -191,8 +192,8 @@ def late_share(race: Race, config: Config, limit_ns: float) -> Estimate | None:
     shares = [sum(taken > limit_ns for taken in block) / len(block) for block in blocks]
     sizes = [len(block) for block in blocks]
     if any(shares):
-        return share_estimate(shares, round(statistics.mean(sizes)), LATE_CONFIDENCE)
-    interval = wilson(0, sum(sizes), LATE_CONFIDENCE)
+        return share_estimate(shares, round(statistics.mean(sizes)), confidence)
+    interval = wilson(0, sum(sizes), confidence)
     return Estimate(0.0, interval.low, interval.high, len(shares))
 
 
@@ -239,9 +240,16 @@ def holds(race: Race, constraints: Constraints, config: Config, limit: Limit) ->
     return True
 
 
-def holds_all(race: Race, constraints: Constraints, config: Config) -> bool:
-    """Whether a candidate holds every constraint by the race's point estimates."""
-    return all(holds(race, constraints, config, limit) for limit in Limit)
+def may_hold(race: Race, constraints: Constraints, config: Config) -> bool:
+    """Whether a candidate may lead a race: it holds every constraint, or few inferences cannot tell that it does not.
+
+    Early on a single late inference of a dozen is far above 1 %, and says little.
+    """
+    if constraints.p99_ns is not None:
+        late = late_share(race, config, constraints.p99_ns, LEAD_CONFIDENCE)
+        if late is None or late.low is None or late.low > LATE_SHARE:
+            return False
+    return all(holds(race, constraints, config, limit) for limit in (Limit.THREADS, Limit.MEMORY))
 
 
 def holding(race: Race, constraints: Constraints, too_large: Mapping[Config, int] = NOBODY) -> list[Config]:
@@ -653,7 +661,7 @@ def run(tuned: Tuned, order: Order, progress: Progress, open_lane: OpenLane, clo
             open_lane,
             clock,
             violates=None if free else lambda config, _figures: violation(race, constraints, config),
-            holds=None if free else lambda config, _figures: holds_all(race, constraints, config),
+            holds=None if free else lambda config, _figures: may_hold(race, constraints, config),
             on_progress=advance,
             on_replicate=keep,
         )

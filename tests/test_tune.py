@@ -202,6 +202,15 @@ def test_a_burst_in_one_block_of_many_is_not_clear() -> None:
     assert not tuning.holds(burst, P99, SYNC, Limit.P99), "but as far as is known it is too late"
 
 
+def test_one_late_inference_of_few_does_not_cost_the_lead_and_many_do() -> None:
+    assert tuning.may_hold(late_race([1], size=12), P99, SYNC)
+    assert tuning.may_hold(late_race([1, 0], size=20), P99, SYNC)
+    assert not tuning.holds(late_race([1, 0], size=20), P99, SYNC, Limit.P99)
+    assert not tuning.may_hold(late_race([2, 3], size=20), P99, SYNC)
+    assert not tuning.may_hold(late_race([3, 4, 2, 3]), P99, SYNC)
+    assert not tuning.may_hold(late_race([0]), Constraints(p99_ns=5 * MS, max_threads=1), SYNC)
+
+
 @settings(max_examples=50)
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=12))
 def test_who_drops_out_does_not_hold_either(late: list[int]) -> None:
@@ -213,6 +222,8 @@ def test_who_drops_out_does_not_hold_either(late: list[int]) -> None:
     assert share.high is not None
     assert share.low <= share.value <= share.high
     if tuning.violation(race, P99, SYNC):
+        assert not tuning.may_hold(race, P99, SYNC)
+    if not tuning.may_hold(race, P99, SYNC):
         assert not tuning.holds(race, P99, SYNC, Limit.P99)
 
 
