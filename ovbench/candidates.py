@@ -43,15 +43,14 @@ def default_space(cores: int, threads_per_core: int, precisions: tuple[Precision
     """What may be best on a host with so many cores to use (hardware threads, if ``threads_per_core`` is above 1).
 
     Streams and threads go up in equal steps. Where that makes more than MOST_CANDIDATES, first threads are thinned,
-    since leaving cores idle is seldom best, then batches, then streams. Where streams skip a number, OpenVINO's own
-    choice of them is there too.
+    since leaving cores idle is seldom best, then batches, then streams. OpenVINO's own choice of streams comes first: a
+    number that is the same becomes its alias.
     """
     space = Space(precisions, pinnings=SWITCHES, hyper_threadings=SWITCHES if threads_per_core > 1 else (None,))
     ladders = [_ladder(cores, step) for step in STREAMS_STEPS]
     threads = [(0, *reversed(rungs[:-1])) for rungs in ladders]
     for streams, batches, left in itertools.product(ladders, (BATCHES, FEW_BATCHES), (*threads, (0,))):
-        own_choice = (AUTO,) if len(streams) < cores else ()
-        space = replace(space, streams=(*own_choice, *streams), threads=left, batches=batches)
+        space = replace(space, streams=(AUTO, *streams), threads=left, batches=batches)
         if _distinct(space) <= MOST_CANDIDATES:
             break
     return space

@@ -38,6 +38,8 @@ from ovbench.story.figures import inverse
 from ovbench.suite import MEMORY_SHARE, check_models
 from ovbench.verdict import Outcome, Verdict, check_floor, compare
 
+ALL = "all"
+"""What all axes together bought: the axis of a ``Bought`` whose ``without`` sets nothing but the goal's hint."""
 CLOSE = 0.01  # a simpler one that nothing tells from the best is picked if its estimate is this near: half the band
 LATE_SHARE = 0.01  # of the inferences may take longer than --p99
 LATE_CONFIDENCE = 0.99  # it is asked after every round whether too many are late, as ovbench.ab's intervals are
@@ -124,7 +126,8 @@ class Pick:
 class Bought:
     """What one axis of the pick bought: cost of the best ``without`` it over the pick's, above 1 where it pays.
 
-    ``without`` is None where nothing else that was measured holds the constraints.
+    ``without`` is None where nothing else that was measured holds the constraints. ``axis`` is ALL for the precision
+    with nothing set but the hint, which need not hold them.
     """
 
     axis: str
@@ -445,8 +448,18 @@ def pareto(race: Race) -> tuple[Config, ...]:
     return tuple(front)
 
 
+def plain(race: Race, config: Config) -> Config:
+    """What a pick has to beat: its precision with nothing set but the goal's hint, or what that is an alias of."""
+    hint, streams = (Hint.THROUGHPUT, AUTO) if race.goal is Goal.THROUGHPUT else (Hint.LATENCY, 1)
+    found = Config(config.model, config.device, config.precision, hint, streams)
+    return race.representative(found) if found in race.entrants else found
+
+
 def what_axes_bought(race: Race, constraints: Constraints, config: Config) -> tuple[Bought, ...]:
-    """For each axis that a pick sets: its gain on the best that leaves the axis alone and holds the constraints."""
+    """For each axis that a pick sets: its gain on the best that leaves the axis alone and holds the constraints.
+
+    Before them the gain on the pick's precision with nothing set but the hint, whatever that holds.
+    """
     resets: dict[str, Callable[[Config], bool]] = {
         "precision": lambda each: each.precision is Precision.FP32,
         "hint": lambda each: each.hint is Hint.LATENCY,
@@ -458,8 +471,11 @@ def what_axes_bought(race: Race, constraints: Constraints, config: Config) -> tu
         "hyper_threading": lambda each: each.hyper_threading is None,
     }
     able = holding(race, constraints)
-    figures = race.all_figures(able)
+    figures = race.all_figures(measured(race))
     found = []
+    usual = plain(race, config)
+    if usual != config and usual in figures:
+        found.append(Bought(ALL, usual, advantage(race, config, usual), shared_rounds(race, config, usual)))
     for axis, is_reset in resets.items():
         if is_reset(config):
             continue
@@ -664,6 +680,7 @@ def run(tuned: Tuned, order: Order, progress: Progress, open_lane: OpenLane, clo
             holds=None if free else lambda config, _figures: may_hold(race, constraints, config),
             on_progress=advance,
             on_replicate=keep,
+            beside=partial(plain, race),
         )
     if not measured(race):
         faults = [entrant.fault for entrant in race.entrants.values() if entrant.fault]

@@ -314,6 +314,30 @@ def test_the_field_thins_in_time_where_nothing_can_be_told_apart() -> None:
     assert rounds[-1] > 4 * rounds[0]
 
 
+def test_who_is_to_stand_beside_the_best_is_in_the_finals_after_all() -> None:
+    slowest = max(MANY, key=lambda config: costs_of(*MANY)[config.key])
+    asked: list[Config] = []
+
+    def beside(best: Config) -> Config:
+        asked.append(best)
+        return slowest
+
+    alone = raced(*MANY)
+    race = raced(*MANY, beside=beside)
+    assert alone.entrants[slowest].dropped
+    assert race.entrants[slowest].dropped == ""
+    assert race.finalists == (*alone.finalists, slowest)
+    assert asked == [race.finalists[0]]
+    assert len(race.log_ratio_by_lane(alone.finalists[0], slowest)) == len(race.final_lanes) >= MIN_LANES
+
+
+def test_who_violates_is_not_called_back() -> None:
+    race = raced(FAST, FREE, INT8, FP32, violates=lambda config, _: "slow" if config == FP32 else "",
+                 beside=lambda _best: FP32)  # fmt: skip
+    assert race.entrants[FP32].dropped == "slow"
+    assert FP32 not in race.finalists
+
+
 # ------------------------------------------------------------------------------------------------------- constraints
 
 

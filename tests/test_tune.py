@@ -18,7 +18,7 @@ from ovbench import tune as tuning
 from ovbench.agreement import Agreement
 from ovbench.artifacts import ArtifactCache
 from ovbench.candidates import Space, candidates
-from ovbench.config import Config, Hint, Precision
+from ovbench.config import AUTO, Config, Hint, Precision
 from ovbench.errors import BadModel, BadOption, ContestantRefused
 from ovbench.options import Settings
 from ovbench.race import Entrant, Goal, Race
@@ -350,9 +350,21 @@ def test_each_axis_is_told_against_the_best_that_leaves_it_alone() -> None:
     assert found["precision"].ratio is not None
     assert found["precision"].ratio.low is None
     assert found["precision"].rounds == 4
+    assert tuning.ALL not in found, "the plain hint was not measured"
     alone = {each.axis: each for each in tuning.what_axes_bought(race, Constraints(p99_ns=1.04 * MS), pick)}
     assert alone["precision"].without is None
     assert alone["precision"].ratio is None
+
+
+def test_a_pick_is_told_against_the_plain_hint_whatever_that_holds() -> None:
+    usual = Config(precision=Precision.INT8, hint=Hint.THROUGHPUT, streams=AUTO)
+    pick = replace(usual, streams=2, requests=4)
+    race = race_of({pick: 1.0, usual: 1.3}, [pick, usual])
+    first, *_ = tuning.what_axes_bought(race, Constraints(p99_ns=1.04 * MS), pick)
+    assert (first.axis, first.without) == (tuning.ALL, usual)
+    assert first.ratio is not None
+    assert first.ratio.value == pytest.approx(1.3, rel=0.01)
+    assert tuning.ALL not in {each.axis for each in tuning.what_axes_bought(race, Constraints(), usual)}
 
 
 # ----------------------------------------------------------------------------------------------------------- running

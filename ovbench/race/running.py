@@ -33,6 +33,7 @@ from ovbench.samples import Block, Replicate
 from ovbench.worker import MIN_INFERENCES_PER_BLOCK
 
 MAX_FINALISTS = 4
+MIN_OPENED = 10  # before their time says how long all will take; aliases, which cost least, come last
 FINALS_SHARE = 0.4  # of the time that is left once all are open; and what the heats leave
 OUTPACED = "others did better in the time there was"
 
@@ -40,6 +41,8 @@ Violates = Callable[[Config, Figures], str]
 """Why a candidate is out, "" if it is not: clear cases only, what is in doubt may run on."""
 Holds = Callable[[Config, Figures], bool]
 """Whether a candidate holds the constraints as far as is known: only such a one may lead and drop others."""
+Beside = Callable[[Config], Config]
+"""What the best of the heats is measured against in the finals, whatever became of it before."""
 
 
 def run_race(
@@ -53,20 +56,23 @@ def run_race(
     max_finalists: int = MAX_FINALISTS,
     read_contention: Callable[[], Contention] = read_our_contention,
     holds: Holds | None = None,
+    beside: Beside | None = None,
 ) -> None:
     """Race the order's configs within its budget, ``into`` the race round by round; seed and memory are the order's.
 
     Heats: all are opened (as many as the memory allows, the rest after them, beside the leaders) and run rounds; after
     each, who is dominated or ``violates`` a constraint drops out. Finals: the few that are left in fresh lanes, at
-    least MIN_LANES of them. ``holds`` says who may lead. ``on_replicate`` gets each candidate's blocks as a lane ends.
+    least MIN_LANES of them, and who is to stand ``beside`` the best. ``holds`` says who may lead. ``on_replicate`` gets
+    each candidate's blocks as a lane ends.
 
     A candidate that OpenVINO refuses, or that a lane dies of, becomes a fault; a fresh lane takes the place, and the
     others go on. Raises BadOption when the budget does not hold a round of all and the finals. On Ctrl-C what is done
     is kept.
     """
     course = _Course(
-        order, into, open_lane, clock, violates, on_progress, on_replicate, max_finalists, read_contention, holds
-    )
+        order, into, open_lane, clock, violates, on_progress, on_replicate, max_finalists, read_contention, holds,
+        beside,
+    )  # fmt: skip
     into.entrants.update({config: Entrant(config) for config in order.configs})
     try:
         _run_heats(course)
@@ -89,6 +95,7 @@ class _Course:
     max_finalists: int
     read_contention: Callable[[], Contention]
     holds: Holds | None
+    beside: Beside | None
     begin: float = 0.0
     asked: Config | None = None
     start_s: float = 0.0
@@ -212,6 +219,21 @@ def _run_heats(course: _Course) -> None:
                 return
         race.heat_lanes = race.lanes
     race.finalists = _best_first(course, [config for config, entrant in race.entrants.items() if entrant.racing])
+    if course.beside is not None and race.finalists:
+        _call_back(course, course.beside(race.finalists[0]))
+
+
+def _call_back(course: _Course, wanted: Config) -> None:
+    """A candidate that dropped out is in the finals after all, unless it clearly violates a constraint."""
+    race = course.race
+    if wanted not in race.entrants or race.representative(wanted) in race.finalists:
+        return
+    config = race.representative(wanted)
+    figures = race.figures(config) if race.entrants[config].distinct else None
+    if figures is None or (course.violates is not None and course.violates(config, figures)):
+        return
+    race.entrants[config].dropped = ""
+    race.finalists = (*race.finalists, config)
 
 
 def _run_heat(course: _Course, bank: _Bank, waiting: list[Config]) -> None:
@@ -301,8 +323,9 @@ def _enter(course: _Course, bank: _Bank, waiting: list[Config]) -> list[Config]:
         waiting.remove(config)
         opened = len(race.entrants) - len(waiting)
         course.tell(f"opened {opened} of {len(race.entrants)}")
-        if course.clock() > course.end and not race.rounds:
-            raise _too_small(course, 2 * (course.clock() - course.begin) * len(race.entrants) / opened)
+        opening_s = (course.clock() - course.begin) * len(race.entrants) / opened
+        if opened >= MIN_OPENED and opening_s > course.order.budget_s and not race.rounds:
+            raise _too_small(course, 2 * opening_s)
     return standing
 
 

@@ -15,10 +15,10 @@ from ovbench.report.deploy import SCRIPT, benchmark_app_words, images_per_s, req
 from ovbench.report.numbers import DASH, megabytes, milliseconds, ratio, significant
 from ovbench.report.page import open_page, open_table
 from ovbench.stats import MIN_REPLICATES, Estimate
-from ovbench.tune import Limit, Pick, Status, Tuned, measured, streams_of, tuned_fields, violation
+from ovbench.tune import ALL, Limit, Pick, Status, Tuned, measured, streams_of, tuned_fields, violation
 from ovbench.verdict import Outcome, Verdict
 
-AXIS_WORDS = {"hyper_threading": "hyper-threading"}
+AXIS_WORDS = {ALL: "all but precision", "hyper_threading": "hyper-threading"}
 SWITCH_WORDS = {True: "on", False: "off"}
 
 
@@ -163,7 +163,7 @@ def _bought_table(tuned: Tuned, pick: Pick) -> Table:
     for each in tuned.bought:
         table.add_row(
             AXIS_WORDS.get(each.axis, each.axis),
-            _value(tuned.race, pick.config, each.axis),
+            DASH if each.axis == ALL else _value(tuned.race, pick.config, each.axis),
             "none that holds" if each.without is None else candidate_name(each.without),
             ratio(each.ratio, digits=3),
             str(each.rounds) if each.rounds else DASH,
