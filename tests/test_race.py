@@ -268,6 +268,19 @@ def test_a_round_that_others_hit_makes_nobody_dominated() -> None:
     assert race.leader is not None
 
 
+def test_one_round_that_others_hit_lets_nobody_go() -> None:
+    times = iter(range(10**6))
+
+    def hit_at_first() -> Contention:
+        """Read before and after each round: only the first lies over the jump."""
+        return Contention(0.0, None, None, None, busy_s=1e6 * min(1, next(times)))
+
+    race = raced(*MANY, read_contention=hit_at_first)
+    assert race.rejected == {(0, 0)}
+    assert min(entrant.rounds for entrant in race.entrants.values()) > 1
+    assert all(race.samples(config) for config in MANY)
+
+
 def test_figures_of_the_dropped_are_comparable_with_the_leaders() -> None:
     """The machine slows down to half its speed for good, once most have dropped out."""
     true = costs_of(*MANY)

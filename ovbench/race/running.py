@@ -260,7 +260,7 @@ def _run_heat(course: _Course, bank: _Bank, waiting: list[Config]) -> None:
         for config in blocks:
             race.entrants[config].rounds += 1
         _drop(course, bank, standing, _leaving(course, bank, standing, hit))
-        if not hit or race.busy:
+        if not hit or (race.busy and race.rounds > 1):  # one hit round alone is no reason to let anybody go
             places = pace.places(clock() + _round_s(course, standing) / 2)  # in the middle of the next round
             behind = _best_first(course, standing)[places:]
             _drop(course, bank, standing, dict.fromkeys(behind, OUTPACED))

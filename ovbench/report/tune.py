@@ -187,7 +187,8 @@ def _tried(tuned: Tuned) -> Iterator[str]:
     faults = [each for each in entrants if each.fault]
     dropped = [each for each in entrants if each.dropped]
     broke = sum(bool(violation(race, tuned.aim.constraints, each.config)) for each in dropped)
-    parts = [f"{len(measured(race))} of {len(race.entrants)} candidates raced"]
+    raced = sum(bool(each.blocks) for each in entrants)
+    parts = [f"{raced} of {len(race.entrants)} candidates raced"]
     parts += [f"{broke} broke a constraint"] if broke else []
     parts += [f"{len(dropped) - broke} beaten"] if len(dropped) > broke else []
     parts += [f"{len(race.finalists)} in the finals"]
@@ -198,8 +199,9 @@ def _tried(tuned: Tuned) -> Iterator[str]:
     yield f"{race.rounds} rounds in {race.wall_s:.0f} s, finals in {finals} fresh {'lane' if finals == 1 else 'lanes'}."
     if finals < MIN_REPLICATES:
         yield f"Fewer than {MIN_REPLICATES} lanes give no interval: raise --budget."
-    if race.busy:
-        yield f"{len(race.rejected)} of {race.rounds} rounds lost a tenth of the cores to others: no verdict is given."
+    if race.rejected:
+        busy = "no verdict is given" if race.busy else "left out"
+        yield f"{len(race.rejected)} of {race.rounds} rounds lost a tenth of the cores to others: {busy}."
     for precision, reason in tuned.left_out.items():
         yield f"{precision.value}: not tried, {reason}"
     if Precision.INT8 not in (*tuned.variants, *tuned.left_out):
