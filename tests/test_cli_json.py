@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -74,6 +76,36 @@ def test_bad_input_is_one_line_on_stderr_and_nothing_on_stdout(
     assert err.startswith("ovbench: ")
     assert len(err.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stdout_of_few_letters_gets_all_text(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr("ovbench.report.versions.version_text", lambda *_: "50 \u2013 \udcff\n")
+    assert command_line("--version") == (0, "", "")
+    assert stream.buffer.getvalue() == rb"50 \u2013 \udcff" + b"\n"  # type: ignore[attr-defined]
+
+
+def version_printed_to(descriptor: int) -> tuple[int, str]:
+    """The exit code of a process that prints its version there, and what it says on stderr."""
+    command = [sys.executable, "-c", "from ovbench.cli import main; main()", "--version"]
+    try:
+        ended = subprocess.run(command, stdout=descriptor, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    finally:
+        os.close(descriptor)
+    return ended.returncode, ended.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_stdout_is_one_line() -> None:
+    said = "ovbench: cannot print the answer: No space left on device: make room, or send it elsewhere\n"
+    assert version_printed_to(os.open("/dev/full", os.O_WRONLY)) == (4, said)
+
+
+def test_a_stdout_that_nobody_reads_is_not_spoken_of() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    assert version_printed_to(write) == (1, "")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

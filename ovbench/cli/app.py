@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
+import os
 import platform
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -23,6 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 INTERRUPTED = 130
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]  # click's UsageError, wherever this typer keeps it
 
 Results = Annotated[Path, typer.Option(help="Folder of results; the journal is written there.")]
@@ -31,8 +35,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object in p
 
 def main() -> None:
     """Run the command line; usage errors and bad input end with one line and exit code 4."""
+    _open_streams()
     try:
         code = app(prog_name="ovbench", standalone_mode=False)
+        sys.stdout.flush()
     except USAGE_ERROR as error:
         _fail(error.format_message())
     except BadInput as error:
@@ -44,7 +50,32 @@ def main() -> None:
         sys.exit(ExitCode.FAILED)
     except (KeyboardInterrupt, typer.Abort):
         sys.exit(INTERRUPTED)
+    except OSError as error:
+        _end_unprinted(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _open_streams() -> None:
+    """Let stdout and stderr take any text, whatever the locale; a closed one takes it too, and loses it."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  (it lasts as long as we do)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _end_unprinted(error: OSError) -> NoReturn:
+    """End where stdout takes no more: nobody reads it (exit 1, as other commands), or the disk is full (exit 4)."""
+    if error.errno not in (errno.EPIPE, *NO_ROOM):
+        raise error
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())  # Python flushes once more as it ends
+    if error.errno == errno.EPIPE:
+        from ovbench.gate import ExitCode
+
+        sys.exit(ExitCode.FAILED)
+    _fail(f"cannot print the answer: {error.strerror}: make room, or send it elsewhere")
 
 
 def _tell_version(asked: bool) -> None:
@@ -79,7 +110,7 @@ def in_own_flags(line: str) -> str:
     return re.sub(r"--ov-([a-z0-9-]+)", lambda found: own.get(found[1].replace("-", "_"), found[0]), line)
 
 
-def _fail(line: str) -> None:
+def _fail(line: str) -> NoReturn:
     from ovbench.gate import ExitCode
 
     tell(line)
