@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from conftest import CommandLine
 from ovbench.cli.report import report
 from ovbench.errors import BadInput, NotWritable
 from ovbench.report.story_markdown import LIMIT, UNPRINTABLE, escaped, story_markdown
-from ovbench.report.written import FORMS, HTML, JSON, MARKDOWN, write_report
+from ovbench.report.written import FORMS, HTML, JSON, MARKDOWN, write_report, write_whole
 from ovbench.story.beside import compare
 from ovbench.story.facts import Story
 from ovbench.story.reading import read_story
@@ -128,6 +129,19 @@ def test_what_was_there_stays_where_a_report_cannot_be_written(
     with pytest.raises(NotWritable, match=r"cannot write the report a\.md: No space left on device"):
         report([], out=Path("a.md"), results=sessions)
     assert {path.name: path.read_text() for path in here.iterdir()} == {"a.md": "before"}
+
+
+def test_a_link_stays_a_link_and_a_pipe_is_written_into(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "a.md").symlink_to(tmp_path / "kept" / "a.md")
+    os.mkfifo(tmp_path / "pipe.md")
+    with os.fdopen(os.open(tmp_path / "pipe.md", os.O_RDWR), "rb") as pipe:
+        for name in ("a.md", "pipe.md"):
+            write_whole(tmp_path / name, "told")
+        assert pipe.read(4) == b"told"
+    assert (tmp_path / "pipe.md").is_fifo()
+    assert (tmp_path / "a.md").is_symlink()
+    assert [(path.name, path.read_text()) for path in (tmp_path / "kept").iterdir()] == [("a.md", "told")]
 
 
 def _no_space(_path: Path, _target: Path) -> None:

@@ -74,11 +74,19 @@ def _told(stories: Sequence[Story], comparison: Comparison | None, form: str) ->
 
 
 def write_whole(file: Path, text: str) -> None:
-    """Write a text beside its place and move it there. Raises NotWritable, and leaves what was there before."""
-    draft = file.with_name(f".{file.name[:100]}.{secrets.token_hex(4)}.tmp")
+    """Write a text beside its place and move it there. Raises NotWritable, and leaves what was there before.
+
+    A link stays one, and a device or a pipe is written into: to move a file there would take it away from everyone.
+    """
+    place = file.resolve()
+    draft = place.with_name(f".{place.name[:100]}.{secrets.token_hex(4)}.tmp")
+    data = text.encode("utf-8", "backslashreplace")
     try:
-        draft.write_bytes(text.encode("utf-8", "backslashreplace"))
-        draft.replace(file)
+        if file.exists() and not file.is_file():
+            file.write_bytes(data)
+        else:
+            draft.write_bytes(data)
+            draft.replace(place)
     except OSError as error:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
