@@ -52,6 +52,7 @@ REFUSED = {
     "": "Missing argument",
     "tiny.xml --goal speed": "--goal speed: give throughput or latency",
     "tiny.xml --p99 soon": "--p99 soon: give a duration such as",
+    "tiny.xml --p99 0": "--p99 0: give a time above 0",
     "tiny.xml --max-memory much": "--max-memory much: give a size such as",
     "tiny.xml --max-threads 0": "--max-threads 0: give a whole number of at least 1",
     "tiny.xml --max-threads 1 --threads 2": "--threads 2: more than --max-threads 1",

@@ -59,8 +59,11 @@ def tune(
     goals = {each.value: each for each in Goal}
     if goal not in goals:
         raise BadOption(f"--goal {goal}: give {' or '.join(goals)}")
+    p99_s = read_option("warmup", p99, "--p99") if p99 else None
+    if p99_s == 0:
+        raise BadOption(f"--p99 {p99}: give a time above 0, such as 20ms")
     constraints = Constraints(  # parsed as options of the same kind
-        p99_ns=None if not p99 else read_option("warmup", p99, "--p99") * 1e9,
+        p99_ns=None if p99_s is None else p99_s * 1e9,
         min_agreement=read_option("min_top1_agreement", min_agreement, "--min-agreement") if min_agreement else None,
         max_memory_bytes=read_option("max_memory", max_memory),
         max_threads=read_option("calib_size", max_threads, "--max-threads") if max_threads else None,

@@ -324,7 +324,8 @@ def _enter(course: _Course, bank: _Bank, waiting: list[Config]) -> list[Config]:
         opened = len(race.entrants) - len(waiting)
         course.tell(f"opened {opened} of {len(race.entrants)}")
         opening_s = (course.clock() - course.begin) * len(race.entrants) / opened
-        if opened >= MIN_OPENED and opening_s > course.order.budget_s and not race.rounds:
+        hopeless = opened >= MIN_OPENED and opening_s > course.order.budget_s
+        if (hopeless or course.clock() > course.end) and not race.rounds:
             raise _too_small(course, 2 * opening_s)
     return standing
 
