@@ -13,8 +13,11 @@ from typing import Any
 
 
 def object_text(fields: Mapping[str, Any]) -> str:
-    """The object as text that ends in a line feed; numbers as they were measured, not as text rounds them."""
-    return json.dumps(plain(fields), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """The object as text that ends in a line feed; numbers as they were measured, not as text rounds them.
+
+    It is ASCII: whatever a model is called, any terminal and any file can hold it.
+    """
+    return json.dumps(plain(fields), indent=2, allow_nan=False) + "\n"
 
 
 def plain(value: Any) -> Any:
