@@ -19,7 +19,7 @@ def open_page(coloured: bool, width: int = WIDTH) -> tuple[Console, io.StringIO]
         file=stream,
         width=width,
         force_terminal=coloured,
-        no_color=not coloured,
+        no_color=None if coloured else True,  # None: the variable NO_COLOR says it
         color_system="standard" if coloured else None,
     )
     return console, stream
