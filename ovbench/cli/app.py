@@ -29,7 +29,7 @@ INTERRUPTED = 130
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]  # click's UsageError, wherever this typer keeps it
 
-Results = Annotated[Path, typer.Option(help="Folder of results; the journal is written there.")]
+Results = Annotated[Path, typer.Option(help="Folder of results, where journals lie.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object in place of text; see docs/json.md.")]
 
 

@@ -14,7 +14,7 @@ from ovbench.errors import BadOption
 
 @app.command(epilog="Example: ovbench classify cat.jpg --model model.xml --labels names.txt")
 def classify(
-    files: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.")],
+    files: Annotated[list[Path], typer.Argument(metavar="PICTURE", help="Pictures, or folders of them.")],
     model: Annotated[str, typer.Option(help="'embedded', a file, a folder or an Open Model Zoo name.")] = "embedded",
     precision: Annotated[str, typer.Option(help="Comma-separated; unset: FP32, and INT8 where it can be had.")] = "",
     top: Annotated[int, typer.Option(help="How many classes to show.")] = 5,
@@ -32,7 +32,10 @@ def classify(
     models_dir: Annotated[str, typer.Option(help="Folder in which Open Model Zoo names are looked for.")] = "",
     seed: Annotated[str, typer.Option(help="Seed of which pictures INT8 is calibrated on.")] = "0",
 ) -> None:
-    """What is on these pictures? The best classes in each precision side by side, and the time of one inference."""
+    """Say what is on pictures, in each precision.
+
+    The best classes side by side, and the time of one inference.
+    """
     from dataclasses import replace
 
     from ovbench.artifacts import ArtifactCache, default_root

@@ -38,7 +38,10 @@ def ab(
     results: Results = Path("results"),
     as_json: AsJson = False,
 ) -> int:
-    """Is B slower or faster than A? Starts slower, takes more memory, gives other outputs?"""
+    """Tell whether B is slower or faster than A.
+
+    And whether it starts slower, takes more memory or gives other outputs.
+    """
     from ovbench.ab import METRICS, Question
     from ovbench.sides import parse_side
 
@@ -163,7 +166,7 @@ def _ask_one(question: Any, cache: Any, band: float, family: int, journal: Any, 
 @app.command(epilog="Example: ovbench gate ab.toml --summary summary.md --junit junit.xml")
 def gate(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="ab.toml with the comparisons; see docs/gates.md.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="ab.toml with the comparisons; see docs/gates.md.")],
     tolerance: Annotated[str, typer.Option(help="For all comparisons, in place of file and policy.")] = "",
     budget: Annotated[str, typer.Option(help="Time per metric of every comparison [s, ms, m or h].")] = "",
     unsure: Annotated[str, typer.Option(help="What UNSURE does: report, or fail (exit code 6).")] = "report",
@@ -173,7 +176,10 @@ def gate(
     results: Results = Path("results"),
     as_json: AsJson = False,
 ) -> int:
-    """Compare all that a file names, and fail where B is slower than A by more than its tolerance."""
+    """Compare all that a file names; fail where B is slower.
+
+    Slower is by more than the comparison's tolerance, on evidence: see docs/gates.md.
+    """
     from ovbench import gating
     from ovbench.options import Unsure
     from ovbench.policy import find_policy, read_policy
@@ -245,7 +251,10 @@ def selfcheck(
     results: Results = Path("results"),
     as_json: AsJson = False,
 ) -> None:
-    """What can this host find? Compares the embedded INT8 model with itself, and keeps the host's profile."""
+    """Find what this host can tell apart, and keep it.
+
+    Compares the embedded INT8 model with itself: the host's noise band, and how small a slow-down it finds.
+    """
     from ovbench import hosts, machine, records
     from ovbench import selfcheck as check
     from ovbench.artifacts import ArtifactCache, default_root

@@ -9,7 +9,10 @@ from ovbench.cli.app import AsJson, app
 
 @app.command(epilog="Example: ovbench env --json > env.json")
 def env(as_json: AsJson = False) -> None:
-    """What is here (OpenVINO, CPU, cores, memory), and what would disturb a benchmark, each with its remedy."""
+    """Show this machine, and what would disturb a benchmark.
+
+    OpenVINO, CPU, cores and memory; a remedy for each disturbance.
+    """
     from ovbench.environment import disturbances, gather
     from ovbench.report.environment import environment_fields, environment_text
     from ovbench.report.objects import object_text

@@ -15,7 +15,7 @@ from ovbench.errors import BadOption
 
 @app.command(epilog="Example: ovbench fetch imagenette2-320")
 def fetch(
-    name: Annotated[str, typer.Argument(help="What to fetch; --list says what there is.")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to fetch; --list says what there is.")] = "",
     out: Annotated[Path, typer.Option(help="Folder to lay it out below.")] = Path(),
     url: Annotated[
         str, typer.Option(help="Address to fetch from, in place of the known ones; checked as they are.")
@@ -23,7 +23,10 @@ def fetch(
     listed: Annotated[bool, typer.Option("--list", help="List what can be fetched, and from where.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch a model or images by name; prints the path to give to --ov-model or --ov-images."""
+    """Fetch a model or images by name.
+
+    Prints the path to give to --ov-model or --ov-images.
+    """
     from ovbench.artifacts import default_root
     from ovbench.fetch.catalogue import ITEMS
     from ovbench.fetch.catalogue import fetch as fetch_item

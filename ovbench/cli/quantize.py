@@ -15,7 +15,8 @@ from ovbench.errors import BadModel, BadOption
 
 @app.command(epilog="Example: ovbench quantize model.xml --images pictures -o model-int8.xml")
 def quantize(
-    model: Annotated[str, typer.Argument(help="A model file, folder, or the name of an Open Model Zoo model.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model file, folder, or the name of an Open Model "
+                                         "Zoo model.")],
     images: Annotated[str, typer.Option(help="Pictures: a folder (ImageFolder for labels) or an .npy file.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The .xml to write, with its .bin beside it.")],
     calib_size: Annotated[str, typer.Option(help="Pictures to calibrate on.")] = "200",
@@ -37,7 +38,10 @@ def quantize(
     force: Annotated[bool, typer.Option("--force", help="Replace OUT where it exists.")] = False,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Quantize a model to INT8 on pictures, write it as an IR, and say what became of size and answers."""
+    """Quantize a model to INT8 on pictures.
+
+    Writes it as an IR, and says what became of size and answers.
+    """
     from ovbench.config import Precision
     from ovbench.options import IgnoredScope, Settings
 

@@ -19,7 +19,7 @@ def report(
     sessions: Annotated[
         list[str],
         typer.Argument(
-            metavar="[SESSION]...",
+            metavar="SESSION",
             help="A stored session's number (7 or 0007) or name, 'promoted', or a "
             "journal's path; none: the newest. The first is what others are held against.",
         ),
@@ -31,7 +31,10 @@ def report(
     results: Results = Path("results"),
     as_json: AsJson = False,
 ) -> int:
-    """What a session found, to look at and to pass on; two or more beside each other, with verdicts."""
+    """Make a report of stored sessions, alone or side by side.
+
+    A page, Markdown or JSON; the sessions after the first are held against it, with verdicts.
+    """
     from ovbench.gate import ExitCode
     from ovbench.report.written import FORMS, HTML, JSON, form_of, report_text, write_whole
 

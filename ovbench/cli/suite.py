@@ -78,7 +78,10 @@ def sessions(
     prune: Annotated[str, typer.Option(help="Keep this many of the newest, and the promoted one; remove others.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """List the suite's stored sessions of this kind of Python and system; prune them."""
+    """List stored sessions; prune them.
+
+    Those of this kind of Python and system.
+    """
     from ovbench import sessions as stored
     from ovbench.report.objects import object_text
     from ovbench.report.sessions import sessions_fields, sessions_text
@@ -110,7 +113,7 @@ def baseline() -> None:
 
 @baseline_app.command("set", epilog="Example: ovbench baseline set 0007")
 def set_baseline(
-    number: Annotated[str, typer.Argument(help="A session that passed, such as 0007.")],
+    number: Annotated[str, typer.Argument(metavar="NUMBER", help="A session that passed, such as 0007.")],
     results: Results = Path("results"),
     as_json: AsJson = False,
 ) -> None:
