@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ovbench.config import Mode
-from ovbench.stats import quantile
+from ovbench.stats import quantiles
 
 
 @dataclass(frozen=True)
@@ -87,14 +87,15 @@ def summarize(replicates: Sequence[Replicate], batch: int = 1) -> Summary | None
         [each for mode, block in blocks for each in (block.wall_ns if mode is Mode.SYNC else block.latency_ns)]
     )
     inferences = len(times)
+    p50_ns, p90_ns, p95_ns, p99_ns = quantiles(times, (0.50, 0.90, 0.95, 0.99))
     spent_ns = sum(sum(block.wall_ns) if mode is Mode.SYNC else block.window_ns for mode, block in blocks)
     return Summary(
         inferences=inferences,
         total_s=spent_ns / 1e9,
-        p50_ns=quantile(times, 0.50),
-        p90_ns=quantile(times, 0.90),
-        p95_ns=quantile(times, 0.95),
-        p99_ns=quantile(times, 0.99),
+        p50_ns=p50_ns,
+        p90_ns=p90_ns,
+        p95_ns=p95_ns,
+        p99_ns=p99_ns,
         mean_ns=float(times.mean()),
         frames_per_second=batch * inferences / (spent_ns / 1e9),
     )

@@ -57,10 +57,15 @@ def quantile(samples: npt.ArrayLike, q: float) -> float | None:
 
     None when the samples are too few to say: see `minimum_samples`. The samples are not sorted in place.
     """
+    return quantiles(samples, (q,))[0]
+
+
+def quantiles(samples: npt.ArrayLike, shares: Sequence[float]) -> tuple[float | None, ...]:
+    """`quantile` of the same samples for each of ``shares``, at hardly more than the time of one."""
     values = np.asarray(samples, dtype=float)
-    if values.size < minimum_samples(q):
-        return None
-    return float(np.quantile(values, q))
+    known = [share for share in shares if values.size >= minimum_samples(share)]
+    found = dict(zip(known, np.quantile(values, known).tolist(), strict=True)) if known else {}
+    return tuple(map(found.get, shares))
 
 
 def median(samples: npt.ArrayLike) -> float | None:

@@ -167,6 +167,7 @@ def test_a_scale_reaches_its_ends_and_goes_no_further() -> None:
     scale = fit_scale([0, 10], 30, 330)
     assert (scale.at(0), scale.at(10), scale.at(5)) == (30, 330, 180)
     assert (scale.at(-5), scale.at(99)) == (30, 330)
+    assert scale.places([10, -5, 5, 0, 99]) == [330, 30, 180, 30, 330]
 
 
 @FEW

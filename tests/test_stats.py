@@ -44,6 +44,16 @@ def test_a_quantile_of_too_few_samples_cannot_be_said() -> None:
     assert stats.median([5, 1, 4, 2, 3]) == 3
 
 
+@quick
+@given(st.lists(st.floats(-1e9, 1e9), max_size=140))
+def test_quantiles_taken_together_are_those_of_numpy_taken_alone(samples: list[float]) -> None:
+    shares = (0.05, 0.5, 0.9, 0.95, 0.99)
+    alone = tuple(
+        float(np.quantile(samples, each)) if len(samples) >= stats.minimum_samples(each) else None for each in shares
+    )
+    assert stats.quantiles(samples, shares) == alone
+
+
 @pytest.mark.parametrize("q", [0.0, 1.0, -0.1, 99.0])
 def test_a_quantile_outside_0_and_1_is_refused(q: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):

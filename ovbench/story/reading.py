@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import statistics
 from collections.abc import Mapping, Sequence
@@ -55,6 +56,7 @@ class _Lines:
     """A journal's lines as objects, gathered by kind."""
 
     cells: dict[Config, Cell] = field(default_factory=dict)
+    named: dict[tuple[str, str], Config] = field(default_factory=dict)
     models: list[Fields] = field(default_factory=list)
     replicates: dict[Config, list[Replicate]] = field(default_factory=dict)
     rejected: set[tuple[int, int]] = field(default_factory=set)
@@ -119,8 +121,9 @@ def _gather(into: _Lines, line: Fields) -> None:
     """One line into its place; kinds that are not known are left alone."""
     kind = line["kind"]
     if kind == "cell":
-        cell = lines.cell_from(line, {(each.model, each.id): each for each in into.cells})
+        cell = lines.cell_from(line, into.named)
         into.cells[cell.config] = cell  # written again where it became a fault
+        into.named[cell.config.model, cell.config.id] = cell.config
     elif kind == "replicate":
         _gather_replicate(into, line)
     elif kind == "start":
@@ -282,12 +285,12 @@ def tell_cells(measured: Measurements, sizes_bytes: Mapping[Row, int]) -> tuple[
 
 
 def _samples(measured: Measurements, config: Config) -> tuple[Summary | None, tuple[int, ...], tuple[RoundCost, ...]]:
-    calls_ns = sorted(
-        each
+    blocks = (
+        block.wall_ns if replicate.mode is Mode.SYNC else block.latency_ns
         for replicate in measured.samples(config)
         for block in replicate.blocks
-        for each in (block.wall_ns if replicate.mode is Mode.SYNC else block.latency_ns)
     )
+    calls_ns = sorted(itertools.chain.from_iterable(blocks))
     costs = tuple(
         RoundCost(each.lane, block.round, block.cost_ns(each.mode), (each.lane, block.round) in measured.rejected)
         for each in measured.replicates.get(config, ())

@@ -30,12 +30,16 @@ class Scale:
 
     def at(self, value: float) -> float:
         """Where a value lies, in px; beyond the ends it lies at the end."""
-        value = min(max(value, self.low), self.high)
+        return self.places((value,))[0]
+
+    def places(self, values: Iterable[float]) -> list[float]:
+        """Where each of the values lies, in px."""
+        low, high, start, length = self.low, self.high, self.start, self.end - self.start
+        inside = [low if value < low else high if value > high else value for value in values]
         if self.logarithmic:
-            share = math.log(value / self.low) / math.log(self.high / self.low)
-        else:
-            share = (value - self.low) / (self.high - self.low)
-        return self.start + share * (self.end - self.start)
+            whole = math.log(high / low)
+            return [start + math.log(value / low) / whole * length for value in inside]
+        return [start + (value - low) / (high - low) * length for value in inside]
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -85,8 +85,8 @@ def thinned(values: Sequence[float], points: int = MOST_POINTS) -> list[tuple[fl
     count = len(values)
     if count <= points:
         return [(value, (place + 1) / count) for place, value in enumerate(values)]
-    shares = (*np.linspace(1 / count, 1.0, points - len(TAIL)), *TAIL)
-    places = sorted({max(1, math.ceil(share * count - 1e-9)) for share in shares})
+    shares = np.concatenate((np.linspace(1 / count, 1.0, points - len(TAIL)), TAIL))
+    places = np.unique(np.ceil(shares * count - 1e-9).astype(int).clip(min=1)).tolist()
     return [(values[place - 1], place / count) for place in places]
 
 
@@ -98,9 +98,9 @@ def ecdf_chart(title: str, lines: Sequence[Distribution], ends: tuple[float, flo
     drawn = []
     for each in lines:
         curve = thinned(each.values)
-        inside = [(value, share) for value, share in curve if value <= x_scale.high]
-        path = [(each.values[0], 0.0), *inside]
-        places = [(x_scale.at(value), y_scale.at(100 * share)) for value, share in path]
+        inside = [(value, 100 * share) for value, share in curve if value <= x_scale.high]
+        across, up = zip((each.values[0], 0.0), *inside, strict=True)
+        places = list(zip(x_scale.places(across), y_scale.places(up), strict=True))
         data = polyline(simplified(places, TOLERANCE_PX))
         drawn.append(line(data, COLOURS[each.precision], DASHES[each.rank % len(DASHES)], each.name))
     keys, height = _keys([(each.name, each.precision, each.rank) for each in lines])

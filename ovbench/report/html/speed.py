@@ -7,8 +7,6 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from ovbench.config import Config, Hint, Precision
 from ovbench.report.html.curves import (
     DASHES,
@@ -27,7 +25,7 @@ from ovbench.report.html.parts import Figure, Part, make_table
 from ovbench.report.html.scatter import Point, pareto_front, scatter_chart
 from ovbench.report.html.verdicts import capitalized, models_of, of_model, shown_cells
 from ovbench.report.numbers import DASH, milliseconds, significant
-from ovbench.stats import quantile
+from ovbench.stats import quantiles
 from ovbench.story.facts import CellStory, Story
 
 HINT_WORDS = {
@@ -155,8 +153,7 @@ def _ends_ms(stories: Sequence[Story], config: Config) -> tuple[float, float]:
 
 
 def _quantiles(cell: CellStory) -> tuple[str, ...]:
-    calls_ns = np.array(cell.calls_ns)
-    told = (milliseconds(quantile(calls_ns, each)) for each in QUANTILES)
+    told = map(milliseconds, quantiles(cell.calls_ns, QUANTILES))
     return (cell.name, str(len(cell.calls_ns)), *told, milliseconds(cell.calls_ns[-1]))
 
 
@@ -212,14 +209,15 @@ def _drifts_by_precision(story: Story) -> list[tuple[str, list[Drift]]]:
 
 def _turns(cells: Sequence[CellStory]) -> list[Turn]:
     """Every round of the cells, its cost over the cell's median; of several cells the median of these."""
-    rounds: dict[tuple[int, int], list[Turn]] = {}
+    rejected: dict[tuple[int, int], bool] = {}
+    relatives: dict[tuple[int, int], list[float]] = {}
     for cell in cells:
         kept = [each.cost_ns for each in cell.costs if not each.rejected] or [each.cost_ns for each in cell.costs]
         middle = statistics.median(kept)
         for each in cell.costs:
-            turn = Turn(each.lane, each.cost_ns / middle, each.rejected)
-            rounds.setdefault((each.lane, each.round), []).append(turn)
-    return [replace(turns[0], relative=statistics.median(each.relative for each in turns)) for turns in rounds.values()]
+            rejected[each.lane, each.round] = each.rejected
+            relatives.setdefault((each.lane, each.round), []).append(each.cost_ns / middle)
+    return [Turn(turn[0], statistics.median(found), rejected[turn]) for turn, found in relatives.items()]
 
 
 def _lanes(drift: Drift, lanes: Sequence[int]) -> tuple[str, ...]:

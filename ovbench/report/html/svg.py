@@ -150,12 +150,12 @@ def simplified(points: Sequence[tuple[float, float]], tolerance_px: float) -> li
         (x, y), (end_x, end_y) = points[first], points[last]
         right, down = end_x - x, end_y - y
         length = math.hypot(right, down) or 1.0
-        farthest, far = first, tolerance_px
-        for place in range(first + 1, last):
-            off = abs(right * (points[place][1] - y) - down * (points[place][0] - x)) / length
-            if off > far:
-                farthest, far = place, off
-        if farthest != first:
+        off = [
+            abs(right * (between_y - y) - down * (between_x - x)) for between_x, between_y in points[first + 1 : last]
+        ]
+        far = max(off, default=0.0)
+        if far / length > tolerance_px:
+            farthest = first + 1 + off.index(far)
             kept.add(farthest)
             spans += [(first, farthest), (farthest, last)]
     return [points[place] for place in sorted(kept)]
