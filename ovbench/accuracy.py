@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ovbench.agreement import (
     NO_LABEL,
+    TOLD_DROP,
     Agreement,
     DropVerdict,
     OutputDifference,
@@ -25,7 +26,6 @@ from ovbench.images.sets import ImageSet
 from ovbench.models.source import Source
 
 SMOKE_IMAGES = 50
-TOLD_DROP = 0.01  # of top-1, NNCF's own default: what the report judges where --ov-max-drop gates nothing
 COMPARED_INPUTS = 16  # of a model that is no classifier: outputs are kept whole, 16 of 20 MB for both sides are 640 MB
 
 Row = tuple[str, Precision]

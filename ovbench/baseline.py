@@ -36,13 +36,12 @@ from ovbench.gate import Comparison as Answers
 from ovbench.lanes import Askable, Lane, LaneSpec
 from ovbench.models import source as sources
 from ovbench.options import Settings
-from ovbench.policy import Waiver
 from ovbench.precision import Variant
 from ovbench.samples import Block, Replicate, samples_s
 from ovbench.sessions import StoredSession, find_session, list_sessions
 from ovbench.sides import Side, parse_side
 from ovbench.stats import Estimate, ratio_estimate
-from ovbench.verdict import Verdict, compare
+from ovbench.verdict import SPEEDUP, TIME, Judged, Verdict, compare
 
 FLAG = "--ov-baseline"
 PAIRED = ("python=", "model=")  # all else names a stored session
@@ -50,35 +49,8 @@ LANES_START_S = 0.7  # both lanes of a pair, started at once; a guess that only 
 MIN_ROUNDS = 4  # of each cell in a pair: fewer give no median to speak of
 COMFORTABLE_ROUNDS = 12  # of each cell in a pair, before more pairs are taken instead: noise is between pairs
 MIN_SESSIONS = 10  # that give a between-session band; with 5 its own error would be a third (issue 3)
-TIME, SPEEDUP = "time", "speed-up over FP32"
 
 Progress = ab.Progress
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One figure of one cell against the baseline: ratio of costs now / then, above 1 where now is worse.
-
-    ``failed`` says why there is no answer where there should be one; ``reason`` why a verdict is SKIPPED or UNSURE.
-    """
-
-    what: str
-    config: Config
-    verdict: Verdict
-    estimate: Estimate | None = None
-    reason: str = ""
-    failed: str = ""
-    waiver: Waiver | None = None
-
-    @property
-    def broken(self) -> bool:
-        """Whether it is evidence of a slow-down, or could not be compared for a lane that died."""
-        return self.verdict is Verdict.SLOWER or bool(self.failed)
-
-    @property
-    def holds(self) -> bool:
-        """Whether it fails nothing: it is not broken, or its breakage is borne."""
-        return not self.broken or self.waiver is not None
 
 
 @dataclass

@@ -15,7 +15,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -227,6 +226,8 @@ def write_pictures(images: ImageSet, folder: Path) -> None:
 
     Raises NotWritable.
     """
+    import cv2  # 35 ms that a report of what was measured need not pay
+
     for number in range(len(images)):
         _, encoded = cv2.imencode(".jpg", images.image(number), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         try:

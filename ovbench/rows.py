@@ -9,7 +9,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from ovbench.agreement import Agreement, DropVerdict
-from ovbench.baseline import Baseline, Judged
+from ovbench.baseline import Baseline
 from ovbench.campaign import Cell
 from ovbench.config import Cache, Config, Precision
 from ovbench.precision import describe_shares
@@ -19,6 +19,7 @@ from ovbench.samples import samples_s
 from ovbench.startup import Start
 from ovbench.stats import Estimate
 from ovbench.suite import Suite
+from ovbench.verdict import Judged
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from typing import Any
 
 from ovbench import baseline as baselines
 from ovbench import campaign, layers, machine, records, reference, runtime, startup
-from ovbench.accuracy import TOLD_DROP, Accuracy, Row
+from ovbench.accuracy import Accuracy, Row
+from ovbench.agreement import TOLD_DROP
 from ovbench.artifacts import ArtifactCache, default_root
 from ovbench.campaign import Cell, Measurements, Order, Plan
 from ovbench.comparison import pair_fields

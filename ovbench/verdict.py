@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 
+from ovbench.config import Config
+from ovbench.policy import Waiver
 from ovbench.stats import Estimate
+
+TIME, SPEEDUP = "time", "speed-up over FP32"  # what is judged of a cell beside its baseline
 
 
 class Verdict(Enum):
@@ -24,6 +29,32 @@ class Outcome(Enum):
     FAILED = "FAILED"
     UNSURE = "UNSURE"
     SKIPPED = "SKIPPED"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One figure of one cell against the baseline: ratio of costs now / then, above 1 where now is worse.
+
+    ``failed`` says why there is no answer where there should be one; ``reason`` why a verdict is SKIPPED or UNSURE.
+    """
+
+    what: str
+    config: Config
+    verdict: Verdict
+    estimate: Estimate | None = None
+    reason: str = ""
+    failed: str = ""
+    waiver: Waiver | None = None
+
+    @property
+    def broken(self) -> bool:
+        """Whether it is evidence of a slow-down, or could not be compared for a lane that died."""
+        return self.verdict is Verdict.SLOWER or bool(self.failed)
+
+    @property
+    def holds(self) -> bool:
+        """Whether it fails nothing: it is not broken, or its breakage is borne."""
+        return not self.broken or self.waiver is not None
 
 
 def compare(estimate: Estimate, band: float) -> Verdict:

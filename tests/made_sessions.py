@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ovbench.agreement import Agreement, Disagreement, LogitDifference
-from ovbench.baseline import SPEEDUP, TIME, Baseline, Judged
+from ovbench.baseline import Baseline
 from ovbench.config import AUTO, Cache, Config, Hint, Mode, Precision
 from ovbench.floors import SPEEDUP as OVER_FP32
 from ovbench.floors import Gate
@@ -27,7 +27,7 @@ from ovbench.reference import Kind, Ran, Run, Turn, turn_fields
 from ovbench.samples import Block, Replicate
 from ovbench.stats import Estimate, paired_difference, proportion_estimate
 from ovbench.story.lines import baseline_fields, gate_fields
-from ovbench.verdict import Outcome, Verdict, check_floor
+from ovbench.verdict import SPEEDUP, TIME, Judged, Outcome, Verdict, check_floor
 
 BEGAN_S = 1_795_406_400.0
 LINE_S = 0.05

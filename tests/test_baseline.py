@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sessions import Suite
 
-from ovbench import baseline as baselines
 from ovbench import machine
 from ovbench.baseline import (
     MIN_SESSIONS,
@@ -38,7 +37,7 @@ from ovbench.gate import FAMILY_ALPHA
 from ovbench.report.baseline import judged_text, skipped_text
 from ovbench.samples import Block, Replicate
 from ovbench.sessions import StoredRow, StoredSession
-from ovbench.verdict import Verdict
+from ovbench.verdict import Judged, Verdict
 
 FP32, INT8 = Config("tiny"), Config("tiny", precision=Precision.INT8)
 HOST = machine.fingerprint()
@@ -176,7 +175,7 @@ def session(number: int, int8_s: float = 0.001, fp32_s: float = 0.002, **changes
 
 def judge(
     now: Measurements, stored: StoredSession, history: tuple[StoredSession, ...] = ()
-) -> dict[tuple[str, Config], baselines.Judged]:
+) -> dict[tuple[str, Config], Judged]:
     baseline = Baseline("1", TOLERANCE, stored=stored, history=history)
     judge_stored(baseline, now, [FP32, INT8], HOST)
     return {(each.what, each.config): each for each in baseline.judged}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -172,6 +174,19 @@ def test_the_session_of_another_command_and_a_newer_one_are_refused(here: Path, 
     journal.write_text('{"format": 9, "kind": "session", "time": 0}\n')
     assert refused(command_line, journal).endswith("is of the journal's format 9, this ovbench reads up to 1: upgrade "
                                                    "ovbench")  # fmt: skip
+
+
+def test_one_session_is_told_without_the_rooms_that_measured_it(sessions: Path) -> None:
+    (journal, *_) = sorted(sessions.rglob("*.jsonl"))
+    code = (
+        "import json, sys; from pathlib import Path; from ovbench.report.written import report_text; "
+        "report_text([Path(sys.argv[1])], 'html'); print(json.dumps(sorted(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, str(journal)], capture_output=True, text=True, check=True)
+    # What only measuring needs would take a tenth of the time of a report.
+    assert {"openvino", "nncf", "cv2", "ovbench.ab", "ovbench.models", "ovbench.suite"}.isdisjoint(
+        json.loads(ran.stdout)
+    )
 
 
 def test_the_pytest_option_writes_by_suffix(sessions: Path, tmp_path: Path) -> None:

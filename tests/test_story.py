@@ -21,7 +21,7 @@ from made_sessions import HOST, make_journal
 
 from ovbench import suite as suites
 from ovbench.agreement import measure_agreement
-from ovbench.baseline import MIN_SESSIONS, SPEEDUP, TIME
+from ovbench.baseline import MIN_SESSIONS
 from ovbench.config import Config, Hint, Precision, fp32_partner
 from ovbench.errors import BadInput
 from ovbench.floors import SPEEDUP as OVER_FP32
@@ -35,7 +35,7 @@ from ovbench.story.facts import Beside, Story
 from ovbench.story.finding import journal_at, journal_named, newest_journal
 from ovbench.story.reading import given_flags, read_story, stored_number
 from ovbench.suite import Suite
-from ovbench.verdict import Verdict
+from ovbench.verdict import SPEEDUP, TIME, Verdict
 
 
 @contextlib.contextmanager

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from ovbench.baseline import TIME, Baseline, Judged
 from ovbench.report.numbers import ratio
 from ovbench.report.page import open_table
-from ovbench.suite import Suite
-from ovbench.verdict import Verdict
+from ovbench.verdict import TIME, Judged, Verdict
+
+if TYPE_CHECKING:  # a report of a journal needs neither
+    from ovbench.baseline import Baseline
+    from ovbench.suite import Suite
 
 
 def against(baseline: Baseline) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ovbench.config import Config, fp32_partner
 from ovbench.floors import Gate
 from ovbench.precision import describe_shares
 from ovbench.report.numbers import percent, ratio
-from ovbench.suite import Suite
+
+if TYPE_CHECKING:  # a report of a journal has none
+    from ovbench.suite import Suite
 
 SHARES = ("agreement", "overlap")
 

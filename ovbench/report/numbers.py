@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ovbench.stats import Estimate
 
 DASH = "–"
@@ -47,3 +50,12 @@ def mebibytes(value: float | None) -> str:
 def megabytes(size_bytes: int | None) -> str:
     """``13.9`` MB, of a million bytes."""
     return DASH if size_bytes is None else f"{size_bytes / 1e6:.1f}"
+
+
+def ran_as(effective: Mapping[str, Any]) -> str:
+    """``i8 98% 2s 2t 2r``: the kernels of most MACs, streams, threads and requests."""
+    shares = effective.get("mac_shares") or {"?": 1.0}
+    kernel, share = next(iter(shares.items()))
+    mixed = "" if share > 0.995 else f" {share:.0%}"
+    counts = " ".join(f"{effective.get(name, '?')}{name[0]}" for name in ("streams", "threads", "requests"))
+    return f"{kernel}{mixed} {counts}"

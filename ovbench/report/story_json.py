@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ovbench.baseline import Judged
 from ovbench.config import Config
 from ovbench.layers import LayerComparison, LayerPair
 from ovbench.pipeline import Pipeline, Way
 from ovbench.reference import Kind, Reference
 from ovbench.report.objects import object_text
 from ovbench.story.facts import AccuracyStory, BaselineStory, CellStory, Comparison, ModelStory, StartStory, Story
+from ovbench.verdict import Judged
 
 FORMAT = 1  # of the object; a later one gets a new number
 

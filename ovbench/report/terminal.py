@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
@@ -16,7 +15,7 @@ from ovbench.report.accuracy import accuracy_lines, accuracy_table, outputs_line
 from ovbench.report.baseline import against, baseline_notes, baseline_table
 from ovbench.report.gates import gate_text
 from ovbench.report.layers import layers_text
-from ovbench.report.numbers import DASH, mebibytes, megabytes, milliseconds, ratio, significant
+from ovbench.report.numbers import DASH, mebibytes, megabytes, milliseconds, ran_as, ratio, significant
 from ovbench.report.page import open_page, open_table
 from ovbench.report.pipeline import pipeline_notes, pipelines_table
 from ovbench.report.reference import reference_notes, reference_table
@@ -110,15 +109,6 @@ def _cell_row(suite: Suite, cell: Cell) -> tuple[str, ...]:
         DASH if agreement is None else f"{100 * agreement.top1.value:.1f}",
         DASH if verdict is None else verdict.value,
     )
-
-
-def ran_as(effective: Mapping[str, Any]) -> str:
-    """``i8 98% 2s 2t 2r``: the kernels of most MACs, streams, threads and requests."""
-    shares = effective.get("mac_shares") or {"?": 1.0}
-    kernel, share = next(iter(shares.items()))
-    mixed = "" if share > 0.995 else f" {share:.0%}"
-    counts = " ".join(f"{effective.get(name, '?')}{name[0]}" for name in ("streams", "threads", "requests"))
-    return f"{kernel}{mixed} {counts}"
 
 
 def _legend(suite: Suite) -> str:

@@ -31,13 +31,16 @@ def form_of(file: Path) -> str:
 
 def report_text(journals: Sequence[Path], form: str) -> str:
     """The report of these journals in one of FORMS. Raises BadInput as ``write_report`` does."""
-    from ovbench.story.beside import compare
     from ovbench.story.reading import read_story
 
     stories = [read_story(path) for path in journals]
     for story in stories:
         check_tells(story)
-    return _told(stories, compare(stories) if len(stories) > 1 else None, form)
+    if len(stories) == 1:
+        return _told(stories, None, form)
+    from ovbench.story.beside import compare
+
+    return _told(stories, compare(stories), form)
 
 
 def check_tells(story: Story) -> None:

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ovbench import baseline as baselines
-from ovbench.baseline import SPEEDUP, TIME, Baseline, Judged
+from ovbench.baseline import Baseline
 from ovbench.config import Config, Mode, cell_name
 from ovbench.options import BY_NAME
 from ovbench.sessions import StoredRow, StoredSession, list_sessions
 from ovbench.stats import Estimate
 from ovbench.story.facts import Beside, ComparedCell, Comparison, Difference, Story
 from ovbench.story.reading import NOT_AGAIN
-from ovbench.verdict import Verdict
+from ovbench.verdict import SPEEDUP, TIME, Judged, Verdict
 
 
 def compare(stories: Sequence[Story]) -> Comparison:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from ovbench.agreement import Agreement, DropVerdict, OutputDifference
-from ovbench.baseline import Judged
 from ovbench.campaign import Measurements
 from ovbench.config import Config, Precision
 from ovbench.floors import Gate
@@ -19,7 +18,7 @@ from ovbench.reference import Reference
 from ovbench.samples import Summary
 from ovbench.startup import Start
 from ovbench.stats import Estimate
-from ovbench.verdict import Verdict
+from ovbench.verdict import Judged, Verdict
 
 Row = tuple[str, Precision]
 """A model by name, and a precision."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ovbench.agreement import Agreement, Disagreement, DropVerdict, LogitDifference, OutputDifference
-from ovbench.baseline import Baseline, Judged
 from ovbench.campaign import Cell
 from ovbench.config import Config, Precision
 from ovbench.errors import UnreadableImage
@@ -22,7 +21,10 @@ from ovbench.records import block_from_fields
 from ovbench.reference import Kind, Ran, Run, Turn
 from ovbench.startup import Start
 from ovbench.stats import Estimate
-from ovbench.verdict import Outcome, Verdict
+from ovbench.verdict import Judged, Outcome, Verdict
+
+if TYPE_CHECKING:  # a story is told without the rooms that measured it
+    from ovbench.baseline import Baseline
 
 Fields = Mapping[str, Any]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ovbench import layers
-from ovbench.accuracy import TOLD_DROP
+from ovbench.agreement import TOLD_DROP
 from ovbench.campaign import Cell, Measurements
 from ovbench.config import Cache, Config, Mode, Precision, cell_name
 from ovbench.errors import BadInput

@@ -6,14 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ovbench.baseline import Judged
 from ovbench.report.baseline import judged_text
 from ovbench.report.html.intervals import Row
 from ovbench.report.html.parts import Figure, Part, Table, make_table
 from ovbench.report.html.verdicts import COUNTED_VERDICTS, capitalized, date_of, fps_of, interval_figures, p50_of
 from ovbench.report.numbers import DASH, ratio
 from ovbench.story.facts import Beside, ComparedCell, Comparison, Story
-from ovbench.verdict import Verdict
+from ovbench.verdict import Judged, Verdict
 
 
 def compared_part(comparison: Comparison) -> Part:

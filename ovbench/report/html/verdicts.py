@@ -12,8 +12,7 @@ from ovbench.report.gates import gate_text
 from ovbench.report.html.intervals import MOST_ROWS, Row, intervals_chart, values_of
 from ovbench.report.html.parts import Figure, Part, Table, Tile, make_table
 from ovbench.report.layers import shortened
-from ovbench.report.numbers import DASH, megabytes, milliseconds, ratio, significant
-from ovbench.report.terminal import ran_as
+from ovbench.report.numbers import DASH, megabytes, milliseconds, ran_as, ratio, significant
 from ovbench.stats import MIN_REPLICATES
 from ovbench.story.facts import CellStory, Story
 from ovbench.story.figures import NOISE_BAND
