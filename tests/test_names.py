@@ -25,6 +25,7 @@ models = st.just(EMBEDDED) | files | files.map(lambda each: each.removesuffix(".
         ("public/mobilenet-v2-1.0-224", "mobilenet-v2-1.0-224"),
         ("public/mobilenet-v2-1.0-224/", "mobilenet-v2-1.0-224"),
         ("resnet-50-tf", "resnet-50-tf"),
+        ("a\x1b[31mred\nline \udcff.xml", "a�[31mred�line �"),
     ],
 )
 def test_a_model_is_called_by_its_file_folder_or_name(given: str, name: str) -> None:

@@ -12,11 +12,16 @@ FILE_SUFFIXES = (".xml", ".onnx", ".tflite", ".pb", ".pdmodel")
 
 
 def name_of(given: str) -> str:
-    """``embedded``, the file's name without its suffix, or the name of an OMZ model or of a folder."""
+    """``embedded``, the file's name without its suffix, or the name of an OMZ model or of a folder; on one line."""
     if given == EMBEDDED:
         return EMBEDDED
     path = Path(given)
-    return path.stem if path.suffix in FILE_SUFFIXES else path.resolve().name
+    return _printable(path.stem if path.suffix in FILE_SUFFIXES else path.resolve().name)
+
+
+def _printable(name: str) -> str:
+    """A file may be called anything, and a terminal obeys what it is sent: such characters become U+FFFD."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in name)
 
 
 def names_of(given: Sequence[str]) -> dict[str, str]:
@@ -33,7 +38,7 @@ def names_of(given: Sequence[str]) -> dict[str, str]:
         taken = list(names.values())
         for each in names:
             if taken.count(names[each]) > 1 and each in places and depth < len(places[each].parents):
-                names[each] = f"{places[each].parents[depth].name}-{names[each]}"
+                names[each] = _printable(f"{places[each].parents[depth].name}-{names[each]}")
     if len(set(names.values())) < len(names):
         alike = next(each for each in names if list(names.values()).count(names[each]) > 1)
         raise BadOption(f"--ov-model {alike}: another model has its name: give one of them under another path")
