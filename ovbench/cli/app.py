@@ -32,6 +32,18 @@ USAGE_ERROR: Any = typer.BadParameter.__mro__[1]  # click's UsageError, wherever
 Results = Annotated[Path, typer.Option(help="Folder of results, where journals lie.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object in place of text; see docs/json.md.")]
 
+# How a model is found and read, in every command that takes one.
+Variant = Annotated[list[str], typer.Option(help="A file that is a precision already: INT8=FILE, repeatable.")]
+Shape = Annotated[str, typer.Option(help="Shape of a dynamic input, as for --ov-shape: 1,3,224,224.")]
+Mean = Annotated[str, typer.Option(help="Mean of the inputs, 0..255, one or three; unset: the model's.")]
+Scale = Annotated[str, typer.Option(help="Scale that inputs are divided by, one or three; unset: the model's.")]
+Channels = Annotated[str, typer.Option(help="BGR or RGB; unset: the model's.")]
+Resize = Annotated[
+    str, typer.Option(help="standard, crop, fit_to_window or fit_to_window_letterbox; unset: the model's.")
+]
+Device = Annotated[str, typer.Option(help="OpenVINO device.")]
+ModelsDir = Annotated[str, typer.Option(help="Folder in which Open Model Zoo names are looked for.")]
+
 
 def main() -> None:
     """Run the command line; usage errors and bad input end with one line and exit code 4."""

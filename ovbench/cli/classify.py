@@ -8,7 +8,22 @@ from typing import Annotated, Any
 
 import typer
 
-from ovbench.cli.app import AsJson, app, in_own_flags, progress, read_option, tell
+from ovbench.cli.app import (
+    AsJson,
+    Channels,
+    Device,
+    Mean,
+    ModelsDir,
+    Resize,
+    Scale,
+    Shape,
+    Variant,
+    app,
+    in_own_flags,
+    progress,
+    read_option,
+    tell,
+)
 from ovbench.errors import BadOption
 
 
@@ -22,14 +37,14 @@ def classify(
     labels: Annotated[Path | None, typer.Option(help="Names of the classes, one a line.")] = None,
     images: Annotated[str, typer.Option(help="Folder of pictures that INT8 is calibrated on.")] = "",
     calib_size: Annotated[str, typer.Option(help="How many of them.")] = "200",
-    variant: Annotated[list[str], typer.Option(help="A file that is a precision already: INT8=FILE, repeatable.")] = [],  # noqa: B006  (typer copies it)
-    shape: Annotated[str, typer.Option(help="Shape of a dynamic input, as for --ov-shape.")] = "",
-    mean: Annotated[str, typer.Option(help="Mean of the inputs, one number or three; unset: the model's.")] = "",
-    scale: Annotated[str, typer.Option(help="Scale that inputs are divided by; unset: the model's.")] = "",
-    channels: Annotated[str, typer.Option(help="BGR or RGB; unset: the model's.")] = "",
-    resize: Annotated[str, typer.Option(help="standard, crop, fit_to_window or fit_to_window_letterbox.")] = "",
-    device: Annotated[str, typer.Option(help="OpenVINO device.")] = "CPU",
-    models_dir: Annotated[str, typer.Option(help="Folder in which Open Model Zoo names are looked for.")] = "",
+    variant: Variant = [],  # noqa: B006  (typer copies it)
+    shape: Shape = "",
+    mean: Mean = "",
+    scale: Scale = "",
+    channels: Channels = "",
+    resize: Resize = "",
+    device: Device = "CPU",
+    models_dir: ModelsDir = "",
     seed: Annotated[str, typer.Option(help="Seed of which pictures INT8 is calibrated on.")] = "0",
 ) -> None:
     """Say what is on pictures, in each precision.

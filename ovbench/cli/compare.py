@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ovbench.cli.app import AsJson, Results, app, progress, read_option
+from ovbench.cli.app import AsJson, Device, Results, app, progress, read_option
 from ovbench.errors import BadInput, BadOption, NotWritable
 
 OVERRIDES = ("tolerance", "budget")  # what a flag may say for all comparisons of a file
@@ -28,7 +28,7 @@ def ab(
     b: SideParts = [],  # noqa: B006
     model: Annotated[str, typer.Option(help="Model of both sides: 'embedded' or a file.")] = "embedded",
     precision: Annotated[str, typer.Option(help="Precision of both sides, such as FP32 or INT8.")] = "FP32",
-    device: Annotated[str, typer.Option(help="OpenVINO device.")] = "CPU",
+    device: Device = "CPU",
     metric: Annotated[list[str], typer.Option(help="latency or throughput, repeatable.")] = ["latency", "throughput"],  # noqa: B006
     tolerance: Annotated[str, typer.Option(help="What counts as the same, as a share of time.")] = "0.03",
     budget: Annotated[str, typer.Option(help="Time per metric [s, ms, m or h].")] = "60s",

@@ -9,7 +9,19 @@ from typing import Annotated, Any
 
 import typer
 
-from ovbench.cli.app import AsJson, app, progress, read_option, tell
+from ovbench.cli.app import (
+    AsJson,
+    Channels,
+    Mean,
+    ModelsDir,
+    Resize,
+    Scale,
+    Shape,
+    app,
+    progress,
+    read_option,
+    tell,
+)
 from ovbench.errors import BadModel, BadOption
 
 
@@ -27,13 +39,12 @@ def quantize(
     ignored_type: Annotated[list[str], typer.Option(help="The same by type, such as GroupConvolution.")] = [],  # noqa: B006
     ignored_pattern: Annotated[list[str], typer.Option(help="The same by regular expression of the name.")] = [],  # noqa: B006
     max_drop: Annotated[str, typer.Option(help="Largest drop of top-1 [share], held on those pictures.")] = "",
-    mean: Annotated[str, typer.Option(help="Mean of the inputs, 0..255, one or three; unset: the model's.")] = "",
-    scale: Annotated[str, typer.Option(help="Scale of the inputs, one or three; unset: the model's.")] = "",
-    channels: Annotated[str, typer.Option(help="BGR or RGB; unset: the model's.")] = "",
-    resize: Annotated[str, typer.Option(help="standard, crop, fit_to_window or fit_to_window_letterbox; unset: the "
-                                        "model's.")] = "",
-    shape: Annotated[str, typer.Option(help="Input shape of a dynamic model: 1,3,224,224.")] = "",
-    models_dir: Annotated[str, typer.Option(help="Where names of Open Model Zoo models are looked for.")] = "",
+    mean: Mean = "",
+    scale: Scale = "",
+    channels: Channels = "",
+    resize: Resize = "",
+    shape: Shape = "",
+    models_dir: ModelsDir = "",
     seed: Annotated[str, typer.Option(help="Seed of the draw of pictures.")] = "0",
     force: Annotated[bool, typer.Option("--force", help="Replace OUT where it exists.")] = False,
     as_json: AsJson = False,

@@ -8,7 +8,23 @@ from typing import Annotated, Any
 
 import typer
 
-from ovbench.cli.app import AsJson, Results, app, in_own_flags, progress, read_option, tell
+from ovbench.cli.app import (
+    AsJson,
+    Channels,
+    Device,
+    Mean,
+    ModelsDir,
+    Resize,
+    Results,
+    Scale,
+    Shape,
+    Variant,
+    app,
+    in_own_flags,
+    progress,
+    read_option,
+    tell,
+)
 from ovbench.errors import BadOption, NotWritable
 
 SWITCHES = {"default": None, "yes": True, "no": False}
@@ -18,7 +34,8 @@ AXES = {"hint": "hints", "streams": "streams", "threads": "threads", "requests":
 
 @app.command(epilog="Example: ovbench tune model.xml --goal throughput --p99 20ms -o tuned")
 def tune(
-    model: Annotated[str, typer.Argument(help="'embedded', a file, a folder or an Open Model Zoo name.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="'embedded', a file, a folder or an Open Model Zoo "
+                                         "name.")],
     goal: Annotated[str, typer.Option(help="throughput (images a second) or latency (median of a request).")] =
         "throughput",
     p99: Annotated[str, typer.Option(help="What 99 % of requests must hold, under load [s, ms].")] = "",
@@ -41,18 +58,21 @@ def tune(
     calib_size: Annotated[str, typer.Option(help="How many of them INT8 is calibrated on.")] = "200",
     eval_size: Annotated[str, typer.Option(help="How many agreement is measured on; unset: 1000 embedded ones, or all "
                                            "that are left.")] = "",
-    variant: Annotated[list[str], typer.Option(help="A file that is a precision already: INT8=FILE, repeatable.")] = [],  # noqa: B006  (typer copies it)
-    shape: Annotated[str, typer.Option(help="Shape of a dynamic input, as for --ov-shape.")] = "",
-    mean: Annotated[str, typer.Option(help="Mean of the inputs, one number or three; unset: the model's.")] = "",
-    scale: Annotated[str, typer.Option(help="Scale that inputs are divided by; unset: the model's.")] = "",
-    channels: Annotated[str, typer.Option(help="BGR or RGB; unset: the model's.")] = "",
-    resize: Annotated[str, typer.Option(help="standard, crop, fit_to_window or fit_to_window_letterbox.")] = "",
-    device: Annotated[str, typer.Option(help="OpenVINO device.")] = "CPU",
-    models_dir: Annotated[str, typer.Option(help="Folder in which Open Model Zoo names are looked for.")] = "",
+    variant: Variant = [],  # noqa: B006  (typer copies it)
+    shape: Shape = "",
+    mean: Mean = "",
+    scale: Scale = "",
+    channels: Channels = "",
+    resize: Resize = "",
+    device: Device = "CPU",
+    models_dir: ModelsDir = "",
     seed: Annotated[str, typer.Option(help="Seed of the order of blocks, of inputs and of pictures.")] = "0",
     results: Results = Path("results"),
 ) -> int:  # fmt: skip
-    """Which configuration should I deploy here? Races candidates, and writes what to deploy."""
+    """Find which configuration to deploy on this machine.
+
+    Races candidates, tells what each axis bought, and writes what to deploy.
+    """
     from ovbench.race import Goal
     from ovbench.tune import Aim, Constraints
 
