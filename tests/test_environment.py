@@ -358,12 +358,12 @@ def _apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(hosts.PROFILES_VARIABLE, str(tmp_path / "profiles"))
     monkeypatch.setattr("ovbench.machine.own_cores", lambda: frozenset({0, 1}))
     monkeypatch.setattr("ovbench.machine.available_cores", lambda: 2)
-    monkeypatch.setattr(environment, "VARIABLES", ("OVBENCH_TEST_",))
+    monkeypatch.setattr(environment, "VARIABLES", ("OVBENCH_MADE_UP_",))
 
 
 @pytest.mark.usefixtures("_apart")
 def test_facts_are_gathered_from_the_systems_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OVBENCH_TEST_VARIABLE", "1")
+    monkeypatch.setenv("OVBENCH_MADE_UP_VARIABLE", "1")
     stat = "cpu0 {busy} 0 0 0 0 0 0 50\ncpu1 0 0 0 50 0 0 0 0\n"
     root = grow(
         tmp_path / "root",
@@ -395,7 +395,7 @@ def test_facts_are_gathered_from_the_systems_files(tmp_path: Path, monkeypatch: 
     assert (facts.is_virtual, facts.product, facts.container) == (True, "Maker", "Docker")
     assert facts.instructions is not None
     assert [name for name, has in facts.instructions.items() if has] == ["AVX2"]
-    assert dict(facts.variables) == {"OVBENCH_TEST_VARIABLE": "1"}
+    assert dict(facts.variables) == {"OVBENCH_MADE_UP_VARIABLE": "1"}
     assert facts.engine is not None
     assert "CPU" in facts.engine.devices
     assert facts.engine.default_precision == facts.engine.default_kernel
