@@ -103,6 +103,18 @@ def test_a_race_for_latency_has_its_interval_there(tmp_path: Path) -> None:
     assert told[1] == "  500 images/s, p50 2.00 [1.98, 2.02] ms, p99 2.02 ms, peak memory 121.0 MB"
 
 
+def test_without_a_runner_up_it_is_said_why(tmp_path: Path) -> None:
+    alone = race_of({FOUR: 2.0}, [FOUR])
+    others_break = race_of({FOUR: 2.0, TWO: 9.0}, [FOUR, TWO])
+    for race, said in (
+        (alone, "  nobody else was measured"),
+        (others_break, "  nobody else that was measured holds the constraints"),
+    ):
+        for entrant in race.entrants.values():
+            entrant.effective = {**entrant.effective, "requests": 2}
+        assert lines(tuned_text(tuned_of(tmp_path, race, Constraints(p99_ns=5 * MS)), [], coloured=False))[2] == said
+
+
 def test_what_cannot_be_shown_is_said(tmp_path: Path) -> None:
     wobble = [0.97, 1.03, 1.0, 0.98, 1.02]
     race = race_of({TWO: 2.01, FOUR: 2.0}, [TWO, FOUR], lanes=5, noise={TWO: wobble})

@@ -32,8 +32,8 @@ def failure_text(suite: Suite, gate: Gate, command: str) -> str:
     lines = [
         gate_text(gate, len(suite.settings.model) > 1),
         f"  reproduce: {command}",
-        f"  {gate.config.precision.value} ran as: {ran_as(suite, gate.config)}",
-        f"  FP32 ran as: {ran_as(suite, fp32_partner(gate.config))}",
+        f"  {gate.config.precision.value} ran as: {_effective_text(suite, gate.config)}",
+        f"  FP32 ran as: {_effective_text(suite, fp32_partner(gate.config))}",
         f"  with {versions} on {suite.host.cpu_brand} ({suite.host.isa.value}, {suite.host.cores} cores)",
     ]
     return "\n".join(lines)
@@ -48,8 +48,8 @@ def drop_failure_text(suite: Suite, config: Config, command: str) -> str:
     )
 
 
-def ran_as(suite: Suite, config: Config) -> str:
-    """Effective config of a cell: ``i8 100%, 2 streams, 2 threads, 2 requests``; a dash where none was measured."""
+def _effective_text(suite: Suite, config: Config) -> str:
+    """Effective config of a cell: ``i8 100 %, 2 streams, 2 threads, 2 requests``, or that it was not measured."""
     cell = suite.measured.cells.get(config)
     if cell is None or not cell.effective:
         return "not part of the campaign"

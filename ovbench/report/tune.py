@@ -12,7 +12,7 @@ from rich.table import Table
 from ovbench.config import AUTO, Config, Precision, cell_name
 from ovbench.race import Figures, Goal, Race
 from ovbench.report.deploy import SCRIPT, benchmark_app_words, images_per_s, request_of
-from ovbench.report.numbers import DASH, megabytes, milliseconds, ratio, significant
+from ovbench.report.numbers import DASH, megabytes, milliseconds, ran_as, ratio, significant
 from ovbench.report.page import open_page, open_table
 from ovbench.stats import MIN_REPLICATES, Estimate
 from ovbench.tune import ALL, Limit, Pick, Status, Tuned, measured, streams_of, tuned_fields, violation
@@ -75,7 +75,7 @@ def _verdict(tuned: Tuned, pick: Pick) -> Iterator[str]:
     if peak is not None:
         parts.append(f"peak memory {megabytes(peak)} MB")
     yield f"  {', '.join(parts)}"
-    yield f"  {_margin_text(pick, tuned.race.busy)}"
+    yield f"  {_margin_text(pick, tuned.race)}"
     if pick.better is not None:
         yield f"  simpler than {candidate_name(pick.better)}, from which nothing tells it apart"
     for status in tuned.statuses:
@@ -93,10 +93,11 @@ def _with_interval(estimate: Estimate) -> str:
     return f"{significant(estimate.value)} [{significant(estimate.low)}, {significant(estimate.high)}]"
 
 
-def _margin_text(pick: Pick, busy: bool) -> str:
+def _margin_text(pick: Pick, race: Race) -> str:
     if pick.runner_up is None or pick.margin is None:
-        return "nobody else that was measured holds the constraints"
-    if busy:
+        alone = len(measured(race)) == 1
+        return "nobody else was measured" if alone else "nobody else that was measured holds the constraints"
+    if race.busy:
         words = "no verdict, the machine was busy, against"
     elif pick.tied:
         words = "no difference that can be shown from"
@@ -128,7 +129,12 @@ def _front_table(tuned: Tuned) -> Table:
     pick = None if tuned.pick is None else tuned.pick.config
     shown = tuned.front if pick in tuned.front or pick is None else (*tuned.front, pick)
     for config, figures in race.all_figures(shown).items():
-        table.add_row(candidate_name(config), _ran_as(race, config), *_figures(figures), _mark(race, config, pick))
+        table.add_row(
+            candidate_name(config),
+            ran_as(race.entrants[config].effective),
+            *_figures(figures),
+            _mark(race, config, pick),
+        )
     return table
 
 
@@ -145,12 +151,6 @@ def _mark(race: Race, config: Config, pick: Config | None) -> str:
     if config == pick:
         return "picked"
     return "finalist" if config in race.finalists else ""
-
-
-def _ran_as(race: Race, config: Config) -> str:
-    effective = race.entrants[config].effective
-    kernel = next(iter(effective.get("mac_shares", {})), "?")
-    return f"{kernel} {effective['streams']}s {effective['threads']}t {effective['requests']}r"
 
 
 def _bought_table(tuned: Tuned, pick: Pick) -> Table:
