@@ -125,14 +125,14 @@ def _number(minimum: float, maximum: float, remedy: str) -> Callable[[str], floa
     return parse
 
 
-UNITS_S = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+UNITS_S = {"": 1.0, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 MAX_SECONDS = 7 * 24 * 3600.0  # nobody waits longer; beyond it a typing error is likelier
 MAX_DIMENSION = 2**31 - 1  # of a tensor's shape; more overflows OpenVINO's own arithmetic
 UNITS_BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
 def _seconds(text: str) -> float:
-    match = re.fullmatch(r"((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(ms|s|m|min|h|)", text)
+    match = re.fullmatch(r"((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(us|ms|s|m|min|h|)", text)
     seconds = float(match[1]) * UNITS_S[match[2]] if match else math.inf
     if seconds > MAX_SECONDS:
         raise ValueError("give a duration such as 40s, 90, 500ms or 2m, of at most a week")

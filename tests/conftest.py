@@ -16,7 +16,8 @@ from ovbench.worker import import_openvino
 CommandLine = Callable[..., tuple[Any, str, str]]
 
 # No absolute time is asserted: a busy machine is no reason for a test to fail.
-settings.register_profile("ovbench", deadline=None)
+# Half of hypothesis' own examples: the suite has four minutes, and every run draws others.
+settings.register_profile("ovbench", deadline=None, max_examples=50)
 settings.load_profile("ovbench")
 
 

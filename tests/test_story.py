@@ -395,6 +395,8 @@ def test_the_newest_is_that_of_a_suite(stored: Path) -> None:
     assert newest_journal(stored).name == "20261102T000000-bbbbbb.jsonl"
     (stored / "20261104T000000-dddddd.jsonl").write_text('{"format": 1, "kind')  # not passed over in silence
     assert newest_journal(stored).name == "20261104T000000-dddddd.jsonl"
+    (stored / "20261105T000000-eeeeee.jsonl").mkdir()
+    assert newest_journal(stored).name == "20261105T000000-eeeeee.jsonl", "it is refused by its name, not passed over"
 
 
 def test_an_unknown_session_names_the_nearest(stored: Path) -> None:

@@ -51,11 +51,10 @@ def newest_journal(folder: Path) -> Path:
     Raises BadOption where there is none.
     """
     for path in sorted(folder.glob(f"*{SUFFIX}"), reverse=True):
-        with path.open("rb") as file:
-            line = file.readline()
         try:
-            first = json.loads(line)
-        except ValueError:
+            with path.open("rb") as file:
+                first = json.loads(file.readline())
+        except (OSError, ValueError):
             return path
         if not isinstance(first, dict) or is_of_suite(first):
             return path
