@@ -38,7 +38,7 @@ INT8 = Config(precision=Precision.INT8)
 SHORT = """
 from dataclasses import replace
 from ovbench import ab, campaign
-campaign.SYNC_BLOCK_S = {block_s}
+campaign.SYNC_BLOCK_S = campaign.ASYNC_BLOCK_S = {block_s}
 make_plan, ask = campaign.make_plan, ab.ask
 campaign.make_plan = lambda *given: replace(make_plan(*given), lanes={lanes}, lane_s=0.1)
 ab.ask = lambda question, *given: ask(replace(question, budget_s=1.0), *given)
