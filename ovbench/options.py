@@ -491,3 +491,21 @@ def read_settings(given: Mapping[str, str | None]) -> Settings:
 def write_settings(settings: Settings) -> dict[str, str]:
     """The text of every option; ``read_settings`` of it gives the same settings."""
     return {option.name: option.write(getattr(settings, option.name)) for option in OPTIONS}
+
+
+NOT_AGAIN = ("report", "plan")  # options that say nothing of what is measured
+
+
+def given_flags(written: Mapping[str, str]) -> list[str]:
+    """The flags that ask for the same again: of written settings (option name -> text) those that are not the default.
+
+    What is missing is taken as the default: it may be an older version's.
+    """
+    words = []
+    for option in OPTIONS:
+        text = written.get(option.name)
+        if text is None or option.name in NOT_AGAIN or text == option.write(option.read(option.default)):
+            continue
+        values = text.split("\n") if option.repeated else [text]
+        words += [option.flag] if option.switch else [f"{option.flag}={value}" for value in values]
+    return words

@@ -22,7 +22,7 @@ from ovbench import own
 from ovbench.config import Config, Mode, Precision
 from ovbench.errors import BadInput, OvbenchError
 from ovbench.models.names import names_of
-from ovbench.options import OPTIONS, Settings, Unsure, read_settings, write_settings
+from ovbench.options import OPTIONS, Settings, Unsure, given_flags, read_settings, write_settings
 from ovbench.own import (  # pytest finds a plugin's fixtures in its module
     REMARKS,
     SUITE,
@@ -597,13 +597,8 @@ def _write(config: pytest.Config, text: str) -> None:
 
 def reproduce_command(item: pytest.Item) -> str:
     """The command that measures one bench again, from where this session was started, with this session's options."""
-    default = write_settings(Settings())
-    given = write_settings(item.config.stash[SETTINGS])
-    words = ["pytest", os.path.relpath(item.path, item.config.invocation_params.dir) + _within_module(item)]
-    for option in OPTIONS:
-        if given[option.name] != default[option.name] and option.name != "report":  # that one is of the whole session
-            values = given[option.name].split("\n") if option.repeated else [given[option.name]]
-            words += [option.flag] if option.switch else [f"{option.flag}={value}" for value in values]
+    place = os.path.relpath(item.path, item.config.invocation_params.dir) + _within_module(item)
+    words = ["pytest", place, *given_flags(write_settings(item.config.stash[SETTINGS]))]
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 

@@ -448,7 +448,7 @@ def pareto(race: Race) -> tuple[Config, ...]:
     return tuple(front)
 
 
-def plain(race: Race, config: Config) -> Config:
+def plain_hint(race: Race, config: Config) -> Config:
     """What a pick has to beat: its precision with nothing set but the goal's hint, or what that is an alias of."""
     hint, streams = (Hint.THROUGHPUT, AUTO) if race.goal is Goal.THROUGHPUT else (Hint.LATENCY, 1)
     found = Config(config.model, config.device, config.precision, hint, streams)
@@ -473,7 +473,7 @@ def what_axes_bought(race: Race, constraints: Constraints, config: Config) -> tu
     able = holding(race, constraints)
     figures = race.all_figures(measured(race))
     found = []
-    usual = plain(race, config)
+    usual = plain_hint(race, config)
     if usual != config and usual in figures:
         found.append(Bought(ALL, usual, advantage(race, config, usual), shared_rounds(race, config, usual)))
     for axis, is_reset in resets.items():
@@ -680,7 +680,7 @@ def run(tuned: Tuned, order: Order, progress: Progress, open_lane: OpenLane, clo
             holds=None if free else lambda config, _figures: may_hold(race, constraints, config),
             on_progress=advance,
             on_replicate=keep,
-            beside=partial(plain, race),
+            beside=partial(plain_hint, race),
         )
     if not measured(race):
         faults = [entrant.fault for entrant in race.entrants.values() if entrant.fault]

@@ -26,14 +26,14 @@ from ovbench.config import Config, Hint, Precision, fp32_partner
 from ovbench.errors import BadInput
 from ovbench.floors import SPEEDUP as OVER_FP32
 from ovbench.machine import Contention, Isa
-from ovbench.options import Settings, read_settings, write_settings
+from ovbench.options import Settings, given_flags, read_settings, write_settings
 from ovbench.pipeline import Pipeline, Round, Way
 from ovbench.startup import PROCESSES
 from ovbench.story import lines
 from ovbench.story.beside import compare
 from ovbench.story.facts import Beside, Story
 from ovbench.story.finding import journal_at, journal_named, newest_journal
-from ovbench.story.reading import given_flags, read_story, stored_number
+from ovbench.story.reading import read_story, stored_number
 from ovbench.suite import Suite
 from ovbench.verdict import SPEEDUP, TIME, Verdict
 

@@ -41,7 +41,7 @@ from ovbench.report.numbers import ratio
 from ovbench.report.progress import progress_bar
 from ovbench.samples import parse_block
 from ovbench.stats import Estimate, ratio_estimate
-from ovbench.tune import pick, plain
+from ovbench.tune import pick, plain_hint
 
 FILE = pools.FOLDER / "tuning" / "record.json.gz"
 BUDGET_S = 560.0  # five lanes of 96 candidates in which half of the time is rounds
@@ -314,7 +314,7 @@ def replay_race(recording: Recording, budget_s: float, seed: int) -> Outcome:
     replay = Replay(recording, race, random.Random(seed))
     order = replace(_order(recording.configs, {}, budget_s, recording.header["max_memory_bytes"]), seed=seed)
     run_race(
-        order, race, replay.open_lane, replay.clock, read_contention=lambda: QUIET, beside=partial(plain, race)
+        order, race, replay.open_lane, replay.clock, read_contention=lambda: QUIET, beside=partial(plain_hint, race)
     )  # fmt: skip
     chosen = picked(race)
     return Outcome(chosen, _cost_over(recording.race, best(recording), chosen), race.wall_s, len(race.finalists))
@@ -350,7 +350,7 @@ def live_race(
     """A real race, and then its pick beside the recorded best in fresh lanes for ``judge_s``."""
     order = replace(_order(recording.configs, variants, budget_s, recording.header["max_memory_bytes"]), seed=seed)
     race = Race(recording.race.goal)
-    run_race(order, race, open_lane, clock, on_progress=on_progress, beside=partial(plain, race))
+    run_race(order, race, open_lane, clock, on_progress=on_progress, beside=partial(plain_hint, race))
     mine, theirs = picked(race), best(recording)
     final = Race(race.goal)
     if mine != theirs:

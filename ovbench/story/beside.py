@@ -13,11 +13,10 @@ from dataclasses import replace
 from ovbench import baseline as baselines
 from ovbench.baseline import Baseline
 from ovbench.config import Config, Mode, cell_name
-from ovbench.options import BY_NAME
+from ovbench.options import BY_NAME, NOT_AGAIN
 from ovbench.sessions import StoredRow, StoredSession, list_sessions
 from ovbench.stats import Estimate
 from ovbench.story.facts import Beside, ComparedCell, Comparison, Difference, Story
-from ovbench.story.reading import NOT_AGAIN
 from ovbench.verdict import SPEEDUP, TIME, Judged, Verdict
 
 

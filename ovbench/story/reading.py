@@ -17,7 +17,7 @@ from ovbench.config import Cache, Config, Mode, Precision, cell_name
 from ovbench.errors import BadInput
 from ovbench.floors import Gate
 from ovbench.layers import LayerProfile
-from ovbench.options import OPTIONS
+from ovbench.options import given_flags
 from ovbench.pipeline import Pipeline
 from ovbench.records import read_whole, replicate_from_fields
 from ovbench.reference import Reference, Turn
@@ -48,7 +48,6 @@ OTHERS = {
     "pair": "ovbench ab, gate or selfcheck",
 }
 RUN = ("ovbench", "run")
-NOT_AGAIN = ("report", "plan")  # options that say nothing of what is measured
 
 
 @dataclass
@@ -237,18 +236,6 @@ def stored_number(path: Path) -> str:
     name = path.name.encode()
     found = (each for each in sorted(path.parent.glob(PATTERN), reverse=True) if name in each.read_bytes())
     return next((each.name.partition("_")[0] for each in found), "")
-
-
-def given_flags(settings: Mapping[str, str]) -> list[str]:
-    """The suite's flags that ask for these settings (option name -> text) where they are not the defaults."""
-    words = []
-    for option in OPTIONS:
-        text = settings.get(option.name)
-        if text is None or option.name in NOT_AGAIN or text == option.write(option.read(option.default)):
-            continue
-        values = text.split("\n") if option.repeated else [text]
-        words += [option.flag] if option.switch else [f"{option.flag}={value}" for value in values]
-    return words
 
 
 def tell_cells(measured: Measurements, sizes_bytes: Mapping[Row, int]) -> tuple[CellStory, ...]:
