@@ -18,6 +18,7 @@ CommandLine = Callable[..., tuple[Any, str, str]]
 # No absolute time is asserted: a busy machine is no reason for a test to fail.
 # Half of hypothesis' own examples: the suite has four minutes, and every run draws others.
 settings.register_profile("ovbench", deadline=None, max_examples=50)
+settings.register_profile("same-examples", settings.get_profile("ovbench"), derandomize=True)
 settings.load_profile("ovbench")
 
 
