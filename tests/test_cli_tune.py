@@ -18,9 +18,9 @@ from fake_lane import FakeLane, FakeMachine
 
 from conftest import CommandLine
 from ovbench import campaign
-from ovbench import tune as tuning
 from ovbench.records import read_journal
 from ovbench.report.deploy import FILES
+from ovbench.tune import running
 
 FEW = "--hint LATENCY --threads 0,1 --pinning default --batch 0 --precision FP32 --budget 12s"  # two candidates
 SLOW, FAST = 1_000_000, 500_000
@@ -91,7 +91,7 @@ def machine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
             answer["signature"] = [["image", [1, 3, 16, 16], "<Type: 'float32'>"]]
 
     machine = FakeMachine(cost_ns=COSTS, changes=tell_inputs)
-    monkeypatch.setattr(tuning, "tune", partial(tuning.tune, open_lane=machine.open_lane, clock=machine.clock))
+    monkeypatch.setattr(running, "tune", partial(running.tune, open_lane=machine.open_lane, clock=machine.clock))
     return machine
 
 

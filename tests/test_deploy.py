@@ -17,10 +17,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_tune import ASYNC, FOUR, SYNC, race_of
+from made_races import ASYNC, FOUR, SYNC, race_of
 
 from ovbench import runtime
-from ovbench import tune as tuning
 from ovbench.campaign import Order
 from ovbench.config import Config, Precision
 from ovbench.errors import BadOption, NotWritable
@@ -33,7 +32,9 @@ from ovbench.records import Journal
 from ovbench.reference import find_benchmark_app
 from ovbench.report import deploy
 from ovbench.stats import Estimate
-from ovbench.tune import Aim, Tuned
+from ovbench.tune.asked import Aim
+from ovbench.tune.choice import pick
+from ovbench.tune.tuned import Tuned
 
 ALONE = replace(SYNC, threads=1, batch=2)
 STREAMS = replace(FOUR, threads=2, batch=2, pinning=False)
@@ -61,7 +62,7 @@ def tuned_of(model: Path, config: Config, opened: Mapping[Config, Any], goal: Go
     tuned.source = Source(HOSTILE, model)
     tuned.order = order_of(model, config)
     tuned.race = race_of({config: 2.0, ASYNC: 4.0}, [config, ASYNC], goal=goal)
-    tuned.pick = tuning.pick(tuned.race)
+    tuned.pick = pick(tuned.race)
     assert tuned.pick.config == config
     tuned.opened = opened[config]
     tuned.peak_bytes = {config: 10**8}

@@ -7,9 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_tune import ASYNC, FOUR, INT8, MS, SYNC, TWO, race_of
+from made_races import ASYNC, FOUR, INT8, MS, SYNC, TWO, race_of
 
-from ovbench import tune as tuning
 from ovbench.config import Precision
 from ovbench.machine import Isa, Machine
 from ovbench.models.source import Source
@@ -20,7 +19,11 @@ from ovbench.records import Journal
 from ovbench.report.objects import object_text
 from ovbench.report.page import WIDTH
 from ovbench.report.tune import known_so_far, status_text, tuned_json, tuned_text
-from ovbench.tune import Aim, Constraints, Limit, Status, Tuned
+from ovbench.tune.asked import Aim, Constraints, Limit
+from ovbench.tune.choice import pareto, pick
+from ovbench.tune.gains import what_axes_bought
+from ovbench.tune.limits import Status, statuses
+from ovbench.tune.tuned import Tuned
 from ovbench.verdict import Outcome
 
 HOST = Machine(
@@ -51,12 +54,12 @@ def tuned_of(tmp_path: Path, race: Race, constraints: Constraints = Constraints(
     tuned.source = Source("net", Path("net.xml"), notes=("input of net: 3x224x224",))
     tuned.variants = {each: Variant(each, Path("net.xml"), False) for each in (Precision.FP32, Precision.INT8)}
     tuned.left_out = {Precision.BF16: "CPU has no bf16 arithmetic"}
-    tuned.pick = tuning.pick(race, constraints)
+    tuned.pick = pick(race, constraints)
     tuned.peak_bytes = {tuned.pick.config: 121_000_000}
     tuned.opened = {"effective": {"requests": 4, "streams": 2}, "signature": []}
-    tuned.statuses = tuning.statuses(race, constraints, tuned.pick.config, {}, 121_000_000)
-    tuned.front = tuning.pareto(race)
-    tuned.bought = tuning.what_axes_bought(race, constraints, tuned.pick.config)
+    tuned.statuses = statuses(race, constraints, tuned.pick.config, {}, 121_000_000)
+    tuned.front = pareto(race)
+    tuned.bought = what_axes_bought(race, constraints, tuned.pick.config)
     return tuned
 
 

@@ -74,7 +74,7 @@ def tune(
     Races candidates, tells what each axis bought, and writes what to deploy.
     """
     from ovbench.race import Goal
-    from ovbench.tune import Aim, Constraints
+    from ovbench.tune.asked import Aim, Constraints
 
     goals = {each.value: each for each in Goal}
     if goal not in goals:
@@ -110,7 +110,7 @@ def read_settings(model: str, given: dict[str, Any], precision: str) -> Any:
     from dataclasses import replace
 
     from ovbench.options import Settings
-    from ovbench.tune import usual_precisions
+    from ovbench.tune.asked import usual_precisions
 
     settings = Settings(model=(model,), **given)
     wanted = read_option("precision", precision) if precision else usual_precisions(settings)
@@ -134,8 +134,8 @@ def answer(aim: Any, out: Path, results: Path, as_json: bool) -> int:
     from ovbench.report import deploy
     from ovbench.report.objects import object_text
     from ovbench.report.tune import known_so_far, tuned_json, tuned_text
-    from ovbench.tune import Tuned
-    from ovbench.tune import tune as answer_aim
+    from ovbench.tune.running import tune as answer_aim
+    from ovbench.tune.tuned import Tuned
 
     deploy.check_out(out, Path(aim.settings.model[0]))
     check_results(results)

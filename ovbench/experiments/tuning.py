@@ -41,7 +41,8 @@ from ovbench.report.numbers import ratio
 from ovbench.report.progress import progress_bar
 from ovbench.samples import parse_block
 from ovbench.stats import Estimate, ratio_estimate
-from ovbench.tune import pick, plain_hint
+from ovbench.tune.choice import pick
+from ovbench.tune.gains import plain_hint
 
 FILE = pools.FOLDER / "tuning" / "record.json.gz"
 BUDGET_S = 560.0  # five lanes of 96 candidates in which half of the time is rounds

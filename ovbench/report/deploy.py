@@ -22,7 +22,7 @@ from ovbench.report.numbers import significant
 from ovbench.report.objects import object_text, plain
 from ovbench.stats import Estimate
 from ovbench.story.figures import inverse
-from ovbench.tune import Tuned
+from ovbench.tune.tuned import Tuned
 
 FORMAT = 1
 MODEL, WEIGHTS, CONFIG, LOAD_CONFIG, SCRIPT = "model.xml", "model.bin", "config.json", "benchmark_app.json", "infer.py"

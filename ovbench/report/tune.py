@@ -15,7 +15,12 @@ from ovbench.report.deploy import SCRIPT, benchmark_app_words, images_per_s, req
 from ovbench.report.numbers import DASH, megabytes, milliseconds, ran_as, ratio, significant
 from ovbench.report.page import open_page, open_table
 from ovbench.stats import MIN_REPLICATES, Estimate
-from ovbench.tune import ALL, Limit, Pick, Status, Tuned, measured, streams_of, tuned_fields, violation
+from ovbench.tune.asked import Limit
+from ovbench.tune.choice import Pick
+from ovbench.tune.gains import ALL
+from ovbench.tune.limits import Status, measured, streams_of, violation
+from ovbench.tune.lines import tuned_fields
+from ovbench.tune.tuned import Tuned
 from ovbench.verdict import Outcome, Verdict
 
 AXIS_WORDS = {ALL: "all but precision", "hyper_threading": "hyper-threading"}

@@ -1,0 +1,67 @@
+"""What is asked of a tuning: a model, what is raced for, what must hold, and which axes are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from ovbench import runtime
+from ovbench.config import Precision
+from ovbench.errors import BadOption
+from ovbench.models.names import EMBEDDED
+from ovbench.options import Settings
+from ovbench.race import Goal
+from ovbench.suite import check_models
+
+
+class Limit(Enum):
+    """What a pick may be held to, by its flag; in the order in which they are asked for."""
+
+    THREADS = "--max-threads"
+    MEMORY = "--max-memory"
+    AGREEMENT = "--min-agreement"
+    P99 = "--p99"
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What a pick must hold; None asks for nothing. Agreement is the share of first answers that are FP32's."""
+
+    p99_ns: float | None = None
+    min_agreement: float | None = None
+    max_memory_bytes: int | None = None
+    max_threads: int | None = None
+
+
+NONE = Constraints()
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What was asked: the model and its files, what is raced for, what must hold, and the axes that were given.
+
+    ``axes`` are fields of ``candidates.Space`` and the values to try; those that are missing have the host's default.
+    """
+
+    settings: Settings
+    goal: Goal = Goal.THROUGHPUT
+    constraints: Constraints = NONE
+    axes: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+
+def usual_precisions(settings: Settings) -> tuple[Precision, ...]:
+    """FP32 and BF16, and INT8 where it can be had with answers that mean something: pictures, or a file of it."""
+    trusted = settings.model == (EMBEDDED,) or settings.images or Precision.INT8 in settings.variant
+    return (Precision.FP32, Precision.BF16, *((Precision.INT8,) if trusted else ()))
+
+
+def check(aim: Aim) -> None:
+    """Raise BadOption for what can be refused before anything is read."""
+    check_models(aim.settings)
+    runtime.check_device(aim.settings.device)
+    most = aim.constraints.max_threads
+    given = aim.axes.get("threads", ())
+    if most is not None and any(each > most for each in given):
+        raise BadOption(f"--threads {max(given)}: more than --max-threads {most}: leave one of them out")
