@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from ovbench import cli
 from ovbench.options import OPTIONS
 
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and scripts of POSIX")
 RUN = "import sys; from ovbench.cli import main; sys.argv = ['ovbench', 'run', *sys.argv[1:]]; main()"
 
 
@@ -37,6 +40,50 @@ def test_its_exit_code_is_pytests(folder: Path) -> None:
     assert ended.returncode == 4
     assert "--ov-streams abc" in ended.stderr
     assert list(folder.iterdir()) == []
+
+
+@pytest.fixture
+def runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], object]:
+    """The exit code of ``ovbench run`` where pytest does no more than this line of a shell."""
+
+    def run_line(line: str) -> object:
+        python = folder / "python"
+        python.write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
+        python.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(python))
+        return ended(monkeypatch)
+
+    return run_line
+
+
+@posix
+@pytest.mark.parametrize(
+    ("pytest_does", "code"),
+    [
+        ("kill -INT $PPID; exit 2", 130),  # Ctrl-C reaches both; pytest ends with the table of what is done
+        ("kill -INT $PPID; exit 1", 1),  # it came when all was done, and a bench had failed
+        ("kill -INT $PPID; kill -INT $$", 130),  # it came before pytest could take it
+        ("exit 2", 2),  # a module that pytest cannot collect
+        ("kill -KILL $$", 137),
+        ("exit 6", 6),
+    ],
+)
+def test_ctrl_c_is_130_and_every_other_end_is_pytests(
+    runs: Callable[[str], object], pytest_does: str, code: int
+) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    assert runs(pytest_does) == code
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+@posix
+def test_an_interrupt_that_is_ignored_is_ignored_by_pytest_too(runs: Callable[[str], object]) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert runs("kill -INT $$; exit 0") == 0
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_model_is_planned_among_the_users_own_files_and_only_results_are_left(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,11 +12,13 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from ovbench.cli.app import AsJson, Results, app
+from ovbench.cli.app import INTERRUPTED, AsJson, Results, app
 from ovbench.errors import BadOption
 
 STDERR = 2  # where pytest's own output goes when stdout is for JSON
 REPORT_FLAG = "--ov-report"
+PYTEST_INTERRUPTED = 2  # pytest.ExitCode.INTERRUPTED: by Ctrl-C, or by a module that it cannot collect
+DIED_OF = 128  # and the signal's number: what a shell makes of a command that a signal has ended
 
 
 class RunCommand(TyperCommand):
@@ -58,18 +61,28 @@ def run(context: typer.Context, as_json: AsJson = False) -> int:
 
 
 def run_pytest(arguments: list[str], stdout: int | None = None) -> int:
-    """Run the suite in a pytest of its own, which reads none of the user's ini files; its exit code."""
+    """Run the suite in a pytest of its own, which reads none of the user's ini files.
+
+    Its exit code is pytest's; 130 after Ctrl-C, as of every command, and 128 + N where signal N has ended it.
+    """
     suite, results = suite_folder(), Path.cwd() / "results"
     options = ["-c", str(suite / "pytest.ini"), "--rootdir", str(Path.cwd()), "-o", f"ov_results={results}"]
     options += ["-o", f"cache_dir={results / '.pytest_cache'}"]  # for --lf, and the user's folder stays tidy
     command = [sys.executable, "-m", "pytest", *options, str(suite / "benches"), *arguments]
     # Of its own: pytest rewrites our plugin's asserts before it is imported.
-    with subprocess.Popen(command, stdout=stdout) as running:
-        while True:
-            try:
-                return running.wait()
-            except KeyboardInterrupt:  # pytest gets it too, and ends with the table of what is done
-                continue
+    # Ctrl-C reaches pytest too, which ends with the table of what is done: we wait for that.
+    interrupts: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if before != signal.SIG_IGN:  # a script's background command ignores it, and so must what it starts
+        signal.signal(signal.SIGINT, lambda number, _frame: interrupts.append(number))
+    try:
+        with subprocess.Popen(command, stdout=stdout) as running:
+            code = running.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if code < 0:  # a signal ended it: the kernel's for want of memory, or Ctrl-C before pytest could take it
+        return DIED_OF - code
+    return INTERRUPTED if interrupts and code == PYTEST_INTERRUPTED else code
 
 
 @app.command(epilog="Example: ovbench sessions --prune 20")
