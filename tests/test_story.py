@@ -403,6 +403,9 @@ def test_an_unknown_session_names_the_nearest(stored: Path) -> None:
     line = refusal(lambda: journal_named("0070", stored))
     assert line.startswith(f"SESSION 0070: no such session in {stored}: the nearest are 0007")
     assert line.endswith("; `ovbench sessions` lists them")
+    line = refusal(lambda: journal_named("20261101T000000", stored))
+    near = line.partition("the nearest are ")[2].partition("; ")[0].split(", ")
+    assert sorted(near) == ["0007", "20261102T000000-bbbbbb", "20261103T000000-cccccc"], "each once, by its number"
     empty = stored / "empty"
     empty.mkdir()
     assert "there are none" in refusal(lambda: journal_named("1", empty))

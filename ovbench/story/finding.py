@@ -11,6 +11,7 @@ from ovbench.errors import BadInput, BadOption
 from ovbench.records import SUFFIX
 from ovbench.story.reading import is_of_suite
 
+NEAREST = 3  # difflib's own number of good guesses; more make a refusal too long to read
 LIST = "`ovbench sessions` lists them"
 
 
@@ -38,11 +39,20 @@ def journal_named(name: str, folder: Path) -> Path:
     stored = sessions.find_path(folder, name)
     if stored is not None and stored.is_file():
         return _journal_of(stored)
-    known = [path.name.partition("_")[0] for path in sorted(folder.glob(sessions.PATTERN))]
-    known += [path.stem for path in sorted(folder.glob(f"*{SUFFIX}"))]
-    near = difflib.get_close_matches(name, known, cutoff=0.0)
+    near = _nearest(name, folder)
     nearest = f"the nearest are {', '.join(near)}" if near else "there are none"
     raise BadOption(f"SESSION {name}: no such session in {folder}: {nearest}; {LIST}")
+
+
+def _nearest(name: str, folder: Path) -> list[str]:
+    """The sessions whose number, stored name or journal's name is most like ``name``, each by its shortest name."""
+    called = {path.stem: path.stem for path in sorted(folder.glob(f"*{SUFFIX}"))}
+    for session in sessions.list_sessions(folder)[0]:
+        journal = Path(session.journal).stem
+        if journal in called:  # the others cannot be told
+            called |= dict.fromkeys((session.number, session.path.stem, journal), session.number)
+    alike = difflib.get_close_matches(name, called, n=max(1, len(called)), cutoff=0.0)
+    return list(dict.fromkeys(called[each] for each in alike))[:NEAREST]
 
 
 def newest_journal(folder: Path) -> Path:
