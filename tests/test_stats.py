@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -251,6 +252,30 @@ def test_shares_that_hardly_vary_are_worth_no_more_than_their_trials() -> None:
     estimate = stats.share_estimate([0.8] * 99 + [0.6], trials_each=5)
     wilson = stats.wilson(0.798 * 500, 500)
     assert (estimate.low, estimate.high) == pytest.approx((wilson.low, wilson.high))
+
+
+@pytest.mark.parametrize("units", [5, 6, 100])
+def test_equal_shares_are_worth_as_much_as_shares_that_hardly_vary(units: int) -> None:
+    estimate, wilson = stats.share_estimate([0.8] * units, trials_each=5), stats.wilson(4 * units, 5 * units)
+    assert (estimate.low, estimate.high) == pytest.approx((wilson.low, wilson.high))
+
+
+@pytest.mark.parametrize(("shares", "hits"), [([1.0] * 20, 20), ([0.0] * 20, 0), ([0.8], 0.8)])
+def test_what_cannot_show_whether_trials_go_together_is_worth_its_units(shares: list[float], hits: float) -> None:
+    estimate, wilson = stats.share_estimate(shares, trials_each=5), stats.wilson(hits, len(shares))
+    assert (estimate.low, estimate.high) == pytest.approx((wilson.low, wilson.high))
+
+
+@pytest.mark.parametrize("share", [0.6, 0.8, 0.9])
+def test_a_share_interval_of_few_units_covers_however_often_they_are_equal(share: float) -> None:
+    chances = [math.comb(5, hits) * share**hits * (1 - share) ** (5 - hits) for hits in range(6)]
+    covered = 0.0
+    for hits in itertools.product(range(6), repeat=3):
+        estimate = stats.share_estimate(np.array(hits) / 5, trials_each=5)
+        assert estimate.low is not None
+        assert estimate.high is not None
+        covered += math.prod(chances[each] for each in hits) * (estimate.low <= share <= estimate.high)
+    assert covered >= 0.95
 
 
 def test_no_shares_are_refused() -> None:
