@@ -46,7 +46,10 @@ Progress = Callable[[str], contextlib.AbstractContextManager[Callable[[float, st
 
 @dataclass(frozen=True)
 class Question:
-    """Is ``b`` slower or faster than ``a``? ``budget_s`` is for each metric."""
+    """Is ``b`` slower or faster than ``a``? ``budget_s`` is for each metric.
+
+    ``tolerances`` are of the metrics that have one of their own, all others have ``tolerance``.
+    """
 
     name: str
     a: Side
@@ -59,6 +62,11 @@ class Question:
     budget_s: float = 60.0
     min_agreement: float | None = None
     seed: int = 0
+    tolerances: Mapping[str, float] = field(default_factory=dict)
+
+    def tolerance_of(self, metric: str) -> float:
+        """Slow-down of this metric that still counts as the same."""
+        return self.tolerances.get(metric, self.tolerance)
 
 
 @dataclass(frozen=True)
@@ -285,11 +293,11 @@ def ask(
     progress: Progress,
     on_pair: Callable[[Question, Pair], None] = lambda _question, _pair: None,
     into: Comparison | None = None,
-    family: int = 1,
+    family: int | None = None,
 ) -> Answer:
     """Answer one question. Raises BadInput; a side whose lanes die thrice is told in ``comparison.failed``.
 
-    ``family``: how many metrics a gate judges together; the more, the clearer SLOWER must be before measuring ends.
+    ``family``: how many metrics a gate judges together, None where no gate asks (``is_decided``).
     """
     sides = resolve(question, cache, progress)
     inputs = shared_inputs(sides[0].path, question.seed)
@@ -299,7 +307,6 @@ def ask(
     comparison = into if into is not None else Comparison(question.name)
     if (sides[0].lane, sides[0].orders) == (sides[1].lane, sides[1].orders):
         comparison.notes.append("both sides are the same: an A/A comparison")
-    band = max(question.tolerance, host_band)
     total_s = question.budget_s * len(contests)
     with progress(question.name) as advance:
         spent_s = 0.0
@@ -313,7 +320,9 @@ def ask(
             comparison,
             contests,
             lane_openers(sides),
-            lambda so_far, left: [each for each in left if not is_decided(so_far, each.key, band, family)],
+            lambda so_far, left: [
+                each for each in left if not is_decided(so_far, each.key, _band(question, each.key, host_band), family)
+            ],
             total_s,
             question.seed,
             on_pair=lambda pair: on_pair(question, pair),
@@ -347,16 +356,24 @@ def _kind(text: str) -> str:
     return text.removeprefix("<Type: '").removesuffix("'>")
 
 
+def _band(question: Question, metric: str, host_band: float) -> float:
+    return max(question.tolerance_of(metric), host_band)
+
+
 def verdict_of(log_ratios: Sequence[float], band: float) -> Verdict:
     """The verdict of these pairs' log ratios; none at all is UNSURE."""
     return compare(ratio_estimate(log_ratios, CONFIDENCE), band) if log_ratios else Verdict.UNSURE
 
 
-def is_decided(comparison: Comparison, key: str, band: float, family: int = 1) -> bool:
-    """Whether the pairs so far answer the question for this metric, for SLOWER as one of a ``family`` of a gate."""
+def is_decided(comparison: Comparison, key: str, band: float, family: int | None = None) -> bool:
+    """Whether the pairs so far answer the question for this metric.
+
+    A gate judges by p-values that pay for every look, under Holm's rule: for one of its ``family`` of metrics, be it of
+    one, SLOWER is decided once that rule will hold it, whatever the others come to.
+    """
     logs = comparison.log_ratios(key)
     verdict = verdict_of(logs, band)
-    if verdict is Verdict.SLOWER and family > 1:
+    if verdict is Verdict.SLOWER and family is not None:
         p_value = slower_p_value(logs, band, looks_at(len(logs)))
         return p_value is not None and p_value <= FAMILY_ALPHA / family
     return verdict is not Verdict.UNSURE
@@ -370,14 +387,19 @@ def judge(
     before: tuple[Preflight, Preflight],
 ) -> Answer:
     """Turn pairs into verdicts; a machine that was too busy gives UNSURE and says so."""
-    band = max(question.tolerance, host_band)
     reason = ""
     if comparison.busy:
         reason = f"the machine was busy: {comparison.rejected_share:.0%} of the rounds were rejected"
     elif 0 < len(comparison.pairs) < MIN_PAIRS:
         reason = f"{len(comparison.pairs)} pairs are too few, an interval needs {MIN_PAIRS}: raise --budget"
     metrics = tuple(
-        judge_metric(metric, comparison.log_ratios(metric), band, question.tolerance, reason)
+        judge_metric(
+            metric,
+            comparison.log_ratios(metric),
+            _band(question, metric, host_band),
+            question.tolerance_of(metric),
+            reason,
+        )
         for metric in question.metrics
     )
     starts = [pair.log_start_ratio for pair in comparison.pairs]

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 from ovbench.ab import CONFIDENCE, Answer, MetricAnswer, Question
 from ovbench.gate import Comparison, Judgement, Row, judge_matrix, looks_at
-from ovbench.policy import Policy
-from ovbench.questions import AGREEMENT, command, target_of, tolerance_of
+from ovbench.questions import AGREEMENT, command, target_of
 from ovbench.verdict import Outcome, Verdict
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A question and what became of it: an answer, or why there is none.
+    """A question with the policy's limits in it, and what became of it: an answer, or why there is none.
 
     ``skipped``: this machine cannot run it. ``refused``: one of its sides cannot be used, as was found on asking.
     """
@@ -25,13 +24,16 @@ class Asked:
     refused: str = ""
 
 
-def rows_of(asked: Sequence[Asked], policy: Policy) -> tuple[Row, ...]:
+def rows_of(asked: Sequence[Asked]) -> tuple[Row, ...]:
     """A row per comparison and metric, judged as one family, and one for outputs and for a failed side each."""
     judgements = iter(
         judge_matrix(
             [
                 Comparison(
-                    each.question.name, _logs(each, metric), _tolerance(each, metric, policy), _looks(each, metric)
+                    each.question.name,
+                    logs := _logs(each, metric),
+                    each.question.tolerance_of(metric),
+                    looks_at(len(logs)),
                 )
                 for each in asked
                 for metric in each.question.metrics
@@ -42,14 +44,10 @@ def rows_of(asked: Sequence[Asked], policy: Policy) -> tuple[Row, ...]:
     )
     rows: list[Row] = []
     for each in asked:
-        rows += [_row(each, metric, next(judgements), policy) for metric in each.question.metrics]
+        rows += [_row(each, metric, next(judgements)) for metric in each.question.metrics]
         if each.answer is not None:
             rows += _agreement_rows(each.question, each.answer) + _failure_rows(each.question, each.answer)
     return tuple(rows)
-
-
-def _tolerance(each: Asked, metric: str, policy: Policy) -> float:
-    return tolerance_of(each.question, metric, policy)
 
 
 def _logs(each: Asked, metric: str) -> tuple[float, ...]:
@@ -59,11 +57,8 @@ def _logs(each: Asked, metric: str) -> tuple[float, ...]:
     return each.answer.comparison.log_ratios(metric)
 
 
-def _looks(each: Asked, metric: str) -> int:
-    return looks_at(len(_logs(each, metric)))
-
-
-def _row(each: Asked, metric: str, judgement: Judgement, policy: Policy) -> Row:
+def _row(each: Asked, metric: str, judgement: Judgement) -> Row:
+    tolerance = each.question.tolerance_of(metric)
     answered, reason = judgement.verdict, each.skipped or each.refused
     estimate = judgement.estimate
     if each.answer is not None and judgement.verdict is Verdict.SKIPPED:
@@ -72,12 +67,12 @@ def _row(each: Asked, metric: str, judgement: Judgement, policy: Policy) -> Row:
         reason = each.answer.comparison.failed or told.reason
         answered = Verdict.SKIPPED if each.answer.comparison.failed else Verdict.UNSURE
     elif judgement.verdict is Verdict.UNSURE:
-        reason = _doubt(judgement, _tolerance(each, metric, policy))
+        reason = _doubt(judgement, tolerance)
     return Row(
         target=target_of(each.question, metric),
         answer=answered,
         estimate=estimate,
-        limit=_tolerance(each, metric, policy),
+        limit=tolerance,
         reason=reason,
         command=command(each.question, metric),
         refused=bool(each.refused),
@@ -100,7 +95,7 @@ def _doubt(judgement: Judgement, tolerance: float) -> str:
 
 
 def _agreement_rows(question: Question, answer: Answer) -> list[Row]:
-    floor = answer.question.min_agreement
+    floor = question.min_agreement
     if floor is None:
         return []
     agreement = answer.outputs.agreement if answer.outputs is not None else None
@@ -112,7 +107,7 @@ def _agreement_rows(question: Question, answer: Answer) -> list[Row]:
             estimate=None if agreement is None else agreement.top1,
             limit=floor,
             reason="the outputs are no classification" if agreement is None else "",
-            command=command(answer.question),
+            command=command(question),
         )
     ]
 
@@ -120,4 +115,4 @@ def _agreement_rows(question: Question, answer: Answer) -> list[Row]:
 def _failure_rows(question: Question, answer: Answer) -> list[Row]:
     if not answer.comparison.failed:
         return []
-    return [Row(target_of(question), Outcome.FAILED, reason=answer.comparison.failed, command=command(answer.question))]
+    return [Row(target_of(question), Outcome.FAILED, reason=answer.comparison.failed, command=command(question))]

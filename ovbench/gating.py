@@ -56,21 +56,15 @@ def run(gate: Gate, ask_all: AskAll, progress: Progress) -> Judged:
     Raises BadInput for a tolerance that this host cannot hold, an interpreter or model that is not there. What this
     machine cannot run at all is skipped.
     """
-    stricter = {each.name: with_policy(each, gate.policy) for each in gate.questions}
-    check_host_holds(list(stricter.values()))
-    skipped = {each.name: reason for each in gate.questions if (reason := reason_to_skip(each))}
-    running = [each for each in stricter.values() if each.name not in skipped]
+    questions = [with_policy(each, gate.policy) for each in gate.questions]
+    check_host_holds(questions)
+    skipped = {each.name: reason for each in questions if (reason := reason_to_skip(each))}
+    running = [each for each in questions if each.name not in skipped]
     _check_sides(running, progress)
     answers, journal = ask_all(running, sum(len(each.metrics) for each in running))
     by_name = {each.question.name: each for each in answers}
-    asked = [
-        dataclasses.replace(by_name[each.name], question=each)
-        if each.name in by_name
-        else Asked(each, skipped=skipped[each.name])
-        for each in gate.questions
-    ]
-    rows = rows_of(asked, gate.policy)
-    rows = with_waivers(rows, gate.policy, gate.today, fail_on_unsure=gate.fail_on_unsure)
+    asked = [by_name.get(each.name) or Asked(each, skipped=skipped[each.name]) for each in questions]
+    rows = with_waivers(rows_of(asked), gate.policy, gate.today, fail_on_unsure=gate.fail_on_unsure)
     code = exit_code_of(rows, fail_on_unsure=gate.fail_on_unsure)
     if journal.path.exists():
         journal.write("gate", rows=[row_fields(row) for row in rows], exit_code=int(code))
@@ -78,11 +72,12 @@ def run(gate: Gate, ask_all: AskAll, progress: Progress) -> Judged:
 
 
 def check_host_holds(questions: Sequence[Question]) -> None:
-    """Raise BadOption for a tolerance tighter than this host's own band."""
+    """Raise BadOption for a tolerance, of any metric, tighter than this host's own band."""
     profile = hosts.read_profile(machine.fingerprint().fingerprint_id)
     for question in questions:
         try:
-            check_tolerance(question.tolerance, hosts.band_of(profile), profile is not None)
+            tightest = min(map(question.tolerance_of, question.metrics))
+            check_tolerance(tightest, hosts.band_of(profile), profile is not None)
         except BadOption as error:
             raise BadOption(f"{question.name}: {error}") from None
 

@@ -145,19 +145,14 @@ def target_of(question: Question, metric: str = "") -> Target:
 
 
 def with_policy(question: Question, policy: Policy) -> Question:
-    """The question as a gate asks it: precise enough for the strictest of its metrics' tolerances, with its floor."""
+    """The question as a gate asks it: each metric with the policy's tolerance where it names one, with its floor."""
     floor = policy.floor(target_of(question, AGREEMENT))
+    named = {metric: policy.tolerance(target_of(question, metric)) for metric in question.metrics}
     return replace(
         question,
-        tolerance=min(tolerance_of(question, metric, policy) for metric in question.metrics),
+        tolerances={metric: share for metric, share in named.items() if share is not None},
         min_agreement=question.min_agreement if floor is None else floor,
     )
-
-
-def tolerance_of(question: Question, metric: str, policy: Policy) -> float:
-    """Tolerance of one metric: the policy's where it names it, else the question's own."""
-    named = policy.tolerance(target_of(question, metric))
-    return question.tolerance if named is None else named
 
 
 def reason_to_skip(question: Question) -> str:
@@ -171,6 +166,7 @@ def reason_to_skip(question: Question) -> str:
 
 def command(question: Question, metric: str = "") -> str:
     """The ``ovbench ab`` command that asks this again, all metrics or one; quoted for a shell."""
+    question = replace(question, tolerance=question.tolerance_of(metric))
     words = ["ovbench", "ab"]
     for flag, side in (("--a", question.a), ("--b", question.b)):
         words += [word for part in side.written for word in (flag, part)]

@@ -18,12 +18,17 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_sides import LATENCY, FakeSides
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ovbench import ab, lanes
 from ovbench.ab import MetricAnswer, Outputs, Preflight, Question
 from ovbench.artifacts import ArtifactCache
-from ovbench.comparison import MAX_DEATHS, Comparison
+from ovbench.comparison import MAX_DEATHS, Comparison, Opening, Pair
 from ovbench.errors import BadInput, BadModel, BadOption
+from ovbench.gate import Comparison as Answers
+from ovbench.gate import judge_matrix, looks_at
+from ovbench.lanes import LaneSpec
 from ovbench.report.comparison import answer_text, outputs_text, verdict_text
 from ovbench.report.page import WIDTH
 from ovbench.sides import parse_side
@@ -351,6 +356,37 @@ def test_the_band_is_the_larger_of_tolerance_and_the_hosts() -> None:
     comparison = measured(1.0)
     assert judged(comparison, tolerance=0.001).metrics[0].band == 0.02
     assert judged(comparison, tolerance=0.05).metrics[0].band == 0.05
+
+
+def test_a_metric_with_a_tolerance_of_its_own_is_judged_by_it() -> None:
+    answer = judged(measured(1.04), tolerance=0.03, tolerances={"latency": 0.05})
+    assert [(each.band, each.verdict) for each in answer.metrics] == [(0.05, Verdict.SAME)]
+
+
+def test_measuring_ends_by_each_metrics_own_tolerance(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, float, int | None]] = []
+    side = ab.Resolved("--a", parse_side("--a", []), LaneSpec(), Path("m.xml"), {"latency": {}, "throughput": {}})
+    monkeypatch.setattr(ab, "resolve", lambda *_: (side, side))
+    monkeypatch.setattr(ab, "shared_inputs", lambda *_: [])
+    monkeypatch.setattr(ab, "preflight", lambda *_: preflight_of())
+    monkeypatch.setattr(ab, "is_decided", lambda _so_far, *told: asked.append(told))
+    monkeypatch.setattr(ab, "run_comparison", lambda so_far, contests, _lanes, rule, *_, **__: rule(so_far, contests))
+    wanted = question(Path("m.xml"), metrics=("latency", "throughput"), tolerances={"throughput": 0.05})
+    ab.ask(wanted, None, 0.02, silent, family=4)  # type: ignore[arg-type]
+    assert asked == [("latency", 0.03, 4), ("throughput", 0.05, 4)]
+
+
+@given(t=st.floats(3.0, 15.0), pairs=st.integers(5, 20), family=st.sampled_from((1, 2, 36)))
+def test_a_gate_measures_on_until_its_own_rule_holds_what_is_slower(t: float, pairs: int, family: int) -> None:
+    """Else it would end early, find the look too dear, call it UNSURE, and let a slow-down pass."""
+    steps = np.linspace(-0.02, 0.02, pairs)
+    logs = tuple(np.log(1.03) + steps + t * steps.std(ddof=1) / np.sqrt(pairs))
+    opening = Opening(1, 1, {}, {}, "fake")
+    comparison = Comparison("slow", [Pair(0, (opening, opening), {}, {"latency": log}, 0, 1, 0, 1.0) for log in logs])
+    if ab.verdict_of(logs, 0.03) is Verdict.SLOWER and ab.is_decided(comparison, "latency", 0.03, family):
+        others = [Answers(f"{number}", (0.0, 0.001, -0.001, 0.0, 0.0)) for number in range(family - 1)]
+        mine = Answers("slow", logs, looks=looks_at(pairs))
+        assert judge_matrix([mine, *others], 0.03, confidence=ab.CONFIDENCE)[0].verdict is Verdict.SLOWER
 
 
 def test_nothing_measured_is_unsure() -> None:

@@ -115,7 +115,7 @@ def answer_all(questions: Sequence[Any], results: Path, as_json: bool) -> int:
     return int(ExitCode.USAGE if any(each.refused for each in asked) else ExitCode.HELD)
 
 
-def ask_all(questions: Sequence[Any], results: Path, as_json: bool, family: int = 1) -> tuple[list[Any], Any]:
+def ask_all(questions: Sequence[Any], results: Path, as_json: bool, family: int | None = None) -> tuple[list[Any], Any]:
     """Ask one question after another; pairs and answers go to the journal as they end, answers as text to stdout.
 
     What is wrong with one question (BadInput) is said on stderr and kept, and the others are asked all the same.
@@ -148,7 +148,7 @@ def ask_all(questions: Sequence[Any], results: Path, as_json: bool, family: int 
     return asked, journal
 
 
-def _ask_one(question: Any, cache: Any, band: float, family: int, journal: Any, host: Any) -> Any:
+def _ask_one(question: Any, cache: Any, band: float, family: int | None, journal: Any, host: Any) -> Any:
     from ovbench.ab import ask
     from ovbench.comparison import Comparison
     from ovbench.report.comparison import answer_fields
