@@ -6,7 +6,8 @@ import itertools
 import math
 import random
 import statistics
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,9 @@ from ovbench.errors import BadOption, ContestantRefused, LaneDied
 from ovbench.lanes import Lane
 from ovbench.machine import Contention
 from ovbench.precision import Variant
-from ovbench.race import Entrant, Figures, Goal, Race, race_fields, run_race
+from ovbench.race import Entrant, Goal, Race, Rules, race_fields, run_race
 from ovbench.race.effects import dominated, fit_effects
-from ovbench.race.running import OUTPACED
+from ovbench.race.heats import OUTPACED
 from ovbench.samples import Block, Replicate
 
 FP32 = Config()
@@ -76,12 +77,17 @@ def raced(
     goal: Goal = Goal.THROUGHPUT,
     budget_s: float = 30.0,
     max_memory_bytes: int | None = None,
-    **changes: Any,
+    read_contention: Callable[[], Contention] = lambda: QUIET,
+    on_progress: Callable[[float, str], None] = lambda _share, _text: None,
+    on_replicate: Callable[[Config, Replicate], None] = lambda _config, _replicate: None,
+    **rules: Any,
 ) -> Race:
     machine = machine or FakeMachine(changes=reads_pinning, cost_ns=costs_of(*configs))
     race = Race(goal)
     order = order_for(*configs, budget_s=budget_s, max_memory_bytes=max_memory_bytes)
-    run_race(order, race, machine.open_lane, machine.clock, **{"read_contention": lambda: QUIET, **changes})
+    run_race(
+        order, race, machine.open_lane, machine.clock, Rules(**rules), on_progress, on_replicate, read_contention
+    )  # fmt: skip
     return race
 
 
@@ -281,6 +287,28 @@ def test_one_round_that_others_hit_lets_nobody_go() -> None:
     assert all(race.samples(config) for config in MANY)
 
 
+def test_a_first_round_that_others_hit_costs_a_newcomer_nothing() -> None:
+    """All of the first heat violate, so in the second nobody has samples that count, and nobody is told to lead."""
+    newcomers = (FP32, Config(threads=1))
+    configs = (FAST, INT8, *newcomers)
+    machine = FakeMachine(cost_ns=costs_of(*configs), memory_bytes={each.key: 10 for each in configs})
+    told: list[str] = []
+
+    def hit_in_the_second_heat() -> Contention:
+        measuring = machine.lanes[-1].number == 1 and machine.lanes[-1].blocks()
+        return Contention(0.0, None, None, None, busy_s=1e6 if measuring else 0.0)
+
+    race = raced(
+        *configs, machine=machine, max_memory_bytes=25, max_finalists=2, read_contention=hit_in_the_second_heat,
+        violates=lambda config: "" if config in newcomers else "slow",
+        on_progress=lambda _share, text: told.append(text),
+    )  # fmt: skip
+    assert race.rejected == {(1, 0)}
+    assert race.leader == FP32
+    assert race.finalists == newcomers
+    assert [text for text in told if "left" in text] == ["0 of 2 left", "2 of 2 left"]
+
+
 def test_figures_of_the_dropped_are_comparable_with_the_leaders() -> None:
     """The machine slows down to half its speed for good, once most have dropped out."""
     true = costs_of(*MANY)
@@ -345,7 +373,7 @@ def test_who_is_to_stand_beside_the_best_is_in_the_finals_after_all() -> None:
 
 
 def test_who_violates_is_not_called_back() -> None:
-    race = raced(FAST, FREE, INT8, FP32, violates=lambda config, _: "slow" if config == FP32 else "",
+    race = raced(FAST, FREE, INT8, FP32, violates=lambda config: "slow" if config == FP32 else "",
                  beside=lambda _best: FP32)  # fmt: skip
     assert race.entrants[FP32].dropped == "slow"
     assert FP32 not in race.finalists
@@ -355,7 +383,7 @@ def test_who_violates_is_not_called_back() -> None:
 
 
 def test_who_violates_drops_out_with_the_reason_and_does_not_lead() -> None:
-    race = raced(FAST, FREE, INT8, FP32, violates=lambda config, _: "too many streams" if config.streams == 2 else "")
+    race = raced(FAST, FREE, INT8, FP32, violates=lambda config: "too many streams" if config.streams == 2 else "")
     assert race.entrants[FAST].dropped == race.entrants[FREE].dropped == "too many streams"
     assert race.leader == INT8
     assert set(race.finalists) == {INT8, FP32}
@@ -363,30 +391,30 @@ def test_who_violates_drops_out_with_the_reason_and_does_not_lead() -> None:
 
 def test_who_does_not_hold_leads_only_where_nobody_does_and_drops_nobody() -> None:
     slow = [config for config in MANY if config.precision is Precision.FP32]
-    race = raced(*MANY, holds=lambda config, _: config in slow)
+    race = raced(*MANY, holds=lambda config: config in slow)
     assert race.leader in slow
     assert set(race.finalists) <= set(slow)
-    nobody = raced(*MANY, holds=lambda _config, _figures: False, max_finalists=3)
+    nobody = raced(*MANY, holds=lambda _config: False, max_finalists=3)
     assert {entrant.dropped for entrant in nobody.entrants.values()} == {"", OUTPACED}
     assert nobody.leader in nobody.finalists
 
 
 def test_a_finalist_that_is_seen_to_violate_in_the_finals_leaves_them() -> None:
-    seen: list[int] = []
+    looks = Counter[Config]()
 
-    def violates(config: Config, figures: Figures) -> str:
-        seen.append(figures.rounds)
-        return "p99 is over 5ms" if config == FREE and figures.rounds > 20 else ""
+    def violates(config: Config) -> str:
+        looks[config] += 1
+        return "p99 is over 5ms" if config == FREE and looks[FREE] == 3 else ""
 
     race = raced(FAST, FREE, violates=violates)
     assert race.entrants[FREE].dropped == "p99 is over 5ms"
     assert race.leader == FAST
-    assert max(race.entrants[FREE].blocks) < max(race.entrants[FAST].blocks)
-    assert max(seen) > 20
+    assert list(race.entrants[FREE].blocks) == [0, 1, 2], "a heat of one round, and two lanes of the finals"
+    assert len(race.entrants[FAST].blocks) == race.lanes > 3
 
 
 def test_where_all_violate_nobody_leads() -> None:
-    race = raced(*MANY, violates=lambda _config, _figures: "never")
+    race = raced(*MANY, violates=lambda _config: "never")
     assert race.leader is None
     assert race.finalists == ()
     assert {entrant.dropped for entrant in race.entrants.values()} == {"never"}
@@ -540,14 +568,14 @@ def test_rejected_rounds_are_in_no_figure_unless_too_many_are() -> None:
 
 def test_real_lanes_race_a_tiny_model(tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a clock that ticks at each look, so that a slow machine does no more work than a fast one; one final lane."""
-    monkeypatch.setattr("ovbench.race.running.MIN_LANES", 1)
-    monkeypatch.setattr("ovbench.race.running.lanes_within", lambda *_: 1)
+    monkeypatch.setattr("ovbench.race.finals.MIN_LANES", 1)
+    monkeypatch.setattr("ovbench.race.finals.lanes_within", lambda *_: 1)
     configs = (Config(), Config(pinning=True), Config(threads=1, hint=Hint.THROUGHPUT, batch=2))
     variants = {("embedded", "FP32"): Variant(Precision.FP32, tiny_model_path, False)}
     ticks = itertools.count()
     race = Race(Goal.LATENCY)
     order = order_for(*configs, variants=variants, budget_s=5.0, warmup_s=0.01)
-    run_race(order, race, Lane, lambda: next(ticks) * 0.05, max_finalists=2)
+    run_race(order, race, Lane, lambda: next(ticks) * 0.05, Rules(max_finalists=2))
     assert not any(entrant.fault for entrant in race.entrants.values())
     assert race.entrants[configs[1]].alias_of == (
         configs[0] if race.entrants[configs[0]].effective["pinning"] else None

@@ -34,7 +34,7 @@ from ovbench.models import source as sources
 from ovbench.models.names import EMBEDDED
 from ovbench.options import Settings
 from ovbench.precision import Variant
-from ovbench.race import Entrant, Goal, Race, RoundKey, run_race
+from ovbench.race import Entrant, Goal, Race, RoundKey, Rules, run_race
 from ovbench.records import check_writable
 from ovbench.report import markdown
 from ovbench.report.numbers import ratio
@@ -127,8 +127,7 @@ def record(
 
     everyone = len(order.configs)
     run_race(
-        order, race, open_taped, clock, on_progress=on_progress, max_finalists=everyone,
-        read_contention=read_contention,
+        order, race, open_taped, clock, Rules(max_finalists=everyone), on_progress, read_contention=read_contention
     )  # fmt: skip
     if not race.finalists or not race.final_lanes:
         raise NothingMeasured("no candidate was measured: run the experiment again")
@@ -315,7 +314,8 @@ def replay_race(recording: Recording, budget_s: float, seed: int) -> Outcome:
     replay = Replay(recording, race, random.Random(seed))
     order = replace(_order(recording.configs, {}, budget_s, recording.header["max_memory_bytes"]), seed=seed)
     run_race(
-        order, race, replay.open_lane, replay.clock, read_contention=lambda: QUIET, beside=partial(plain_hint, race)
+        order, race, replay.open_lane, replay.clock, Rules(beside=partial(plain_hint, race)),
+        read_contention=lambda: QUIET,
     )  # fmt: skip
     chosen = picked(race)
     return Outcome(chosen, _cost_over(recording.race, best(recording), chosen), race.wall_s, len(race.finalists))
@@ -351,7 +351,7 @@ def live_race(
     """A real race, and then its pick beside the recorded best in fresh lanes for ``judge_s``."""
     order = replace(_order(recording.configs, variants, budget_s, recording.header["max_memory_bytes"]), seed=seed)
     race = Race(recording.race.goal)
-    run_race(order, race, open_lane, clock, on_progress=on_progress, beside=partial(plain_hint, race))
+    run_race(order, race, open_lane, clock, Rules(beside=partial(plain_hint, race)), on_progress)
     mine, theirs = picked(race), best(recording)
     final = Race(race.goal)
     if mine != theirs:

@@ -11,9 +11,9 @@ from ovbench.campaign import Clock, OpenLane, Order
 from ovbench.config import Config
 from ovbench.errors import BadModel
 from ovbench.lanes import Lane
-from ovbench.race import run_race
+from ovbench.race import Rules, run_race
 from ovbench.samples import Replicate
-from ovbench.tune.asked import NONE, check
+from ovbench.tune.asked import check
 from ovbench.tune.choice import pareto, pick
 from ovbench.tune.gains import plain_hint, what_axes_bought
 from ovbench.tune.limits import may_hold, measured, statuses, violation
@@ -53,7 +53,11 @@ def tune(
 def run(tuned: Tuned, order: Order, progress: Progress, open_lane: OpenLane, clock: Clock) -> None:
     """Race the candidates; what a lane measured is in the journal as it ends. Raises BadModel where all are faults."""
     race, constraints = tuned.race, tuned.aim.constraints
-    free = constraints == NONE
+    rules = Rules(
+        violates=partial(violation, race, constraints),
+        holds=partial(may_hold, race, constraints),
+        beside=partial(plain_hint, race),
+    )
 
     def keep(config: Config, replicate: Replicate) -> None:
         if not tuned.journal.path.exists():
@@ -67,11 +71,9 @@ def run(tuned: Tuned, order: Order, progress: Progress, open_lane: OpenLane, clo
             race,
             open_lane,
             clock,
-            violates=None if free else lambda config, _figures: violation(race, constraints, config),
-            holds=None if free else lambda config, _figures: may_hold(race, constraints, config),
+            rules,
             on_progress=advance,
             on_replicate=keep,
-            beside=partial(plain_hint, race),
         )
     if not measured(race):
         faults = [entrant.fault for entrant in race.entrants.values() if entrant.fault]
