@@ -114,7 +114,8 @@ def test_an_option_that_cannot_be_used(suite: Suite, option: str, value: str, re
 
 
 def test_a_budget_too_small_for_one_round_says_how_much_is_needed(suite: Suite) -> None:
-    ended = suite.run("benches", "--ov-budget=100ms", "--ov-precision=FP32", "-k", "FP32-LATENCY-1-off")
+    asked = ("-p", "no:quiet_machine", "--ov-budget=100ms", "--ov-precision=FP32", "-k", "FP32-LATENCY-1-off")
+    ended = suite.run("benches", *asked)
     assert_refused(ended, "--ov-budget 0.1s", "needs about")
 
 

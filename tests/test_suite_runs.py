@@ -30,14 +30,6 @@ def suite(tmp_path_factory: pytest.TempPathFactory, tiny_model_path: Path) -> Su
     return Suite(folder / "results", folder / "cache", tiny_model_path)
 
 
-FIVE_SHORT_LANES = """
-from dataclasses import replace
-from ovbench import campaign
-make_plan = campaign.make_plan
-campaign.make_plan = lambda *given: replace(make_plan(*given), lanes=5, lane_s=1.0)
-"""
-
-
 @pytest.fixture(scope="module")
 def failed(suite: Suite) -> Ended:
     """A session with more than one precision, whose gates cannot hold: INT8 is not a hundred times as fast.
@@ -45,11 +37,10 @@ def failed(suite: Suite) -> Ended:
     However busy the machine is, it has the five lanes that an interval needs.
     """
     folder = suite.results.parent
-    (folder / "five_short_lanes.py").write_text(FIVE_SHORT_LANES)
     return suite.run(
         "benches", "-p", "five_short_lanes", "-k", NAMED, "--ov-precision=FP32,INT8", "--ov-budget=60s",
         "--ov-warmup=20ms", "--ov-min-speedup=100", f"--benchmark-json={folder / 'all.json'}",
-        "--benchmark-group-by=param:precision", f"--ov-report={folder / 'report.html'}", PYTHONPATH=str(folder),
+        "--benchmark-group-by=param:precision", f"--ov-report={folder / 'report.html'}",
     )  # fmt: skip
 
 
@@ -312,8 +303,8 @@ def wait_for(session: subprocess.Popen[str], what: Any) -> Any:
 
 
 def in_mid_campaign(suite: Suite, temporary: Path) -> tuple[subprocess.Popen[str], set[int]]:
-    """A session with at least one replicate in its journal, and the lanes it runs now."""
-    session = suite.start("benches", *ONE_CELL, "--ov-budget=20s", TMPDIR=str(temporary))
+    """A session with at least one replicate in its journal, four to come, and the lanes it runs now."""
+    session = suite.start("benches", "-p", "five_short_lanes", *ONE_CELL, TMPDIR=str(temporary))
     wait_for(session, lambda: [line for line in journal_lines(suite.results) if line["kind"] == "replicate"])
     return session, wait_for(session, lambda: children(session.pid))
 
