@@ -264,7 +264,7 @@ def _load(root: Path, sleep: Callable[[float], None]) -> Load:
     after = machine.read_contention(root, ours)
     taken = machine.difference(before, after)
     return Load(
-        others_share=_others_share(taken, own_s, took_s * machine.available_cores()),
+        others_share=_others_share(taken, own_s, took_s),
         stolen_share=machine.stolen_share(root, ours),
         load_average=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         cpu_wait_share=machine.pressure_share("cpu", root),
@@ -275,11 +275,13 @@ def _load(root: Path, sleep: Callable[[float], None]) -> Load:
     )
 
 
-def _others_share(taken: Contention, own_s: float, cores_s: float) -> float | None:
-    """What others and the hypervisor took of the cores' time, at most all of it."""
-    if taken.busy_s is None or not cores_s:
+def _others_share(taken: Contention, own_s: float, took_s: float) -> float | None:
+    """What others and the hypervisor took of the time of the cores that we may use, at most all of it."""
+    ours_s = (machine.available_cores() - taken.spare_cores) * took_s
+    if taken.busy_s is None or ours_s <= 0:
         return None
-    return min(1.0, (max(0.0, taken.busy_s - own_s) + (taken.steal_s or 0.0)) / cores_s)
+    others_s = max(0.0, taken.busy_s - own_s - taken.spare_cores * took_s)
+    return min(1.0, (others_s + (taken.steal_s or 0.0)) / ours_s)
 
 
 # -------------------------------------------------------------------------------------------------------- thinking

@@ -114,6 +114,8 @@ class Contention:
     """Time our cgroup, or one above it, was stopped for its quota, microseconds."""
     busy_s: float | None = None
     """Time all cores were not idle, summed over cores, whoever ran: our own work is in it."""
+    spare_cores: float = 0.0
+    """Cores of ours beyond our CPU quota, which we cannot use: who runs there takes nothing from us."""
 
 
 def fingerprint(root: Path = ROOT, ask_elsewhere: Callable[[], Mapping[str, object]] | None = None) -> Machine:
@@ -295,10 +297,12 @@ def stolen_share(root: Path = ROOT, cores: Collection[int] | None = None) -> flo
 
 
 def read_contention(root: Path = ROOT, cores: Collection[int] | None = None) -> Contention:
-    """Read the counters of contention, of ``cores`` alone where they are given; about 0.1 ms.
+    """Read the counters of contention, of ``cores`` alone where they are given; some tenths of a millisecond.
 
     What runs on cores that are not ours (a container's share of a large host) takes nothing from us.
     """
+    quota_cores, _ = _cpu_quota(root)
+    usable = available_cores() if cores is None else len(cores)
     throttled_periods, throttled_us = _throttled(root)
     return Contention(
         steal_s=_steal_s(root, cores),
@@ -306,6 +310,7 @@ def read_contention(root: Path = ROOT, cores: Collection[int] | None = None) -> 
         throttled_periods=throttled_periods,
         throttled_us=throttled_us,
         busy_s=_busy_s(root, cores),
+        spare_cores=0.0 if quota_cores is None else max(0.0, usable - quota_cores),
     )
 
 
@@ -322,6 +327,7 @@ def difference(before: Contention, after: Contention) -> Contention:
         throttled_periods=_growth(before.throttled_periods, after.throttled_periods),
         throttled_us=_growth(before.throttled_us, after.throttled_us),
         busy_s=None if before.busy_s is None or after.busy_s is None else after.busy_s - before.busy_s,
+        spare_cores=after.spare_cores,
     )
 
 

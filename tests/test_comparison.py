@@ -250,7 +250,7 @@ def test_a_busy_machine_ends_unsure_and_says_so() -> None:
 seconds = st.none() | st.floats(0, 100)
 contentions = st.builds(
     Contention, steal_s=seconds, pressure_us=st.none() | st.integers(0, 10**8), throttled_periods=st.none(),
-    throttled_us=st.none() | st.integers(0, 10**8), busy_s=seconds,
+    throttled_us=st.none() | st.integers(0, 10**8), busy_s=seconds, spare_cores=st.floats(0, 64),
 )  # fmt: skip
 
 
@@ -286,6 +286,14 @@ def test_our_own_work_and_waiting_for_a_core_alone_hit_nothing(
 def test_each_measured_cause_counts_and_they_add_up(taken: Contention) -> None:
     assert was_hit(taken, own_cpu_s=0.08, took_s=0.04, cores=2)
     assert not was_hit(QUIET, own_cpu_s=0.08, took_s=0.04, cores=2)
+
+
+def test_who_runs_on_cores_beyond_our_quota_takes_nothing_from_us() -> None:
+    """A container that may use 2 of a host's 64 cores, whose neighbours keep many busy."""
+    neighbours = {busy_cores: Contention(0.0, 0, 0, 0, busy_s=0.1 * (2 + busy_cores), spare_cores=62.0)
+                  for busy_cores in (10, 61, 63)}  # fmt: skip
+    hit = {busy: was_hit(taken, own_cpu_s=0.2, took_s=0.1, cores=64) for busy, taken in neighbours.items()}
+    assert hit == {10: False, 61: False, 63: True}
 
 
 # --- lanes that fail ---

@@ -27,7 +27,7 @@ from ovbench.environment import (
     instructions,
 )
 from ovbench.hosts import Profile
-from ovbench.machine import Isa, Machine
+from ovbench.machine import Contention, Isa, Machine
 from ovbench.report.environment import ADVICE, disturbance_text, environment_fields, environment_text
 from ovbench.report.objects import object_text
 from ovbench.report.page import WIDTH
@@ -387,6 +387,9 @@ def test_facts_are_gathered_from_the_systems_files(tmp_path: Path, monkeypatch: 
 
     facts = gather(root, sleep=work)
     assert facts.load.others_share == 1.0, "more than all of the cores' time is all of it"
+    spare = Contention(0.0, 0, 0, 0, busy_s=0.25, spare_cores=1.0)
+    assert environment._others_share(spare, own_s=0.05, took_s=0.1) == 1.0, "one of two cores is beyond the quota"
+    assert environment._others_share(replace(spare, busy_s=0.2), own_s=0.05, took_s=0.1) == pytest.approx(0.5)
     assert facts.load.stolen_share == pytest.approx(50 / 10_100)
     assert facts.load.disk_wait_share == 0.125
     assert (facts.memory_available_bytes, facts.swap_used_bytes) == (2048 * 1024, 200 * 1024)

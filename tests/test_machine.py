@@ -377,6 +377,13 @@ def test_cores_that_are_not_ours_do_not_count(tmp_path: Path) -> None:
     assert read_contention(root, {0, 7}).busy_s is None  # a core that the system does not list
 
 
+@pytest.mark.parametrize(("limit", "spare"), [("200000 100000", 6.0), ("max 100000", 0.0), ("900000 100000", 0.0)])
+def test_cores_beyond_the_quota_are_spare(tmp_path: Path, limit: str, spare: float) -> None:
+    root = grow(tmp_path, {"proc/self/cgroup": "0::/job\n", "sys/fs/cgroup/job/cpu.max": limit + "\n"})
+    reading = read_contention(root, range(8))
+    assert reading.spare_cores == difference(reading, reading).spare_cores == spare
+
+
 counters = st.one_of(st.none(), st.integers(min_value=0, max_value=2**63))
 contentions = st.builds(
     Contention,
