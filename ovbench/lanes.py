@@ -8,11 +8,12 @@ import shlex
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import execnet
 
@@ -23,7 +24,7 @@ ANSWER_TIMEOUT_S = 120.0  # compiling a large model on two cores takes tens of s
 TAIL_LINES = 3
 NO_LANE = (OSError, EOFError, AssertionError)  # execnet asserts that the other side speaks Python
 
-
+Started = TypeVar("Started")
 STARTING = threading.Lock()  # the environment is the whole process's: one lane starts at a time
 
 
@@ -58,6 +59,27 @@ class LaneSpec:
                         os.environ[name] = value
 
 
+def started_deaf(start: Callable[[], Started]) -> Started:
+    """What ``start`` returns; the process that it starts has Ctrl-C blocked, from before its first instruction.
+
+    A signal mask is a thread's, and inherited through exec: so it is another thread that starts. This one can be
+    interrupted all the while, even where the Python to be started hangs. (Windows has no masks: a lane that Ctrl-C
+    meets before ``worker.serve`` tells its traceback there.)
+    """
+    told: Future[Started] = Future()
+
+    def run() -> None:
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            told.set_result(start())
+        except BaseException as error:  # noqa: BLE001  (raised again where the result is waited for)
+            told.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return told.result()
+
+
 class Askable(Protocol):
     """What rounds and campaigns need of a lane; tests put a fake with a fake clock here."""
 
@@ -84,7 +106,7 @@ class Lane:
         self._pid: int | None = None
         try:
             with self.spec.applied():
-                self._gateway = self._group.makegateway(self.spec.gateway())
+                self._gateway = started_deaf(lambda: self._group.makegateway(self.spec.gateway()))
             self._channel = self._gateway.remote_exec(worker)
             order = {"do": "hello", "stderr": name, "affinity": list(self.spec.affinity)}
             self.identity = self.ask(order)

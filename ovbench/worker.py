@@ -610,7 +610,7 @@ def one_line(error: BaseException) -> str:
 
 def serve(channel: Any) -> None:
     """Answer requests until the other side closes the channel. Ctrl-C is the other side's to handle."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # until here it was blocked, where the system can block it
     worker = Worker()
     for order in channel:
         try:

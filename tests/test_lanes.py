@@ -19,6 +19,8 @@ from ovbench.errors import ContestantRefused, LaneDied, LaneError, LaneHung
 from ovbench.lanes import TAIL_LINES, Lane, LaneSpec
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and scripts of POSIX")
+# execnet drops what it has started when that does not answer as Python does; it ends as its pipes are closed.
+dropped = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 HELLO = {"do": "hello"}
 
 
@@ -125,6 +127,30 @@ def test_ctrl_c_is_not_the_lanes_to_handle() -> None:
 
 
 @posix
+def test_ctrl_c_is_not_the_lanes_to_handle_from_its_very_start(tmp_path: Path) -> None:
+    python = script(tmp_path, f'kill -INT $$; exec {shlex.quote(sys.executable)} "$@"')
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    with Lane(LaneSpec(python=python)) as lane:
+        assert lane.ask(HELLO)["pid"] == lane.pid
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+
+
+@dropped
+@posix
+def test_a_start_that_hangs_can_be_interrupted(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    python = script(tmp_path, f"kill -INT {os.getpid()}; read line < {shlex.quote(str(gate))}")
+    running = set(threading.enumerate())
+    with pytest.raises(KeyboardInterrupt):
+        Lane(LaneSpec(python=python))
+    (starting,) = set(threading.enumerate()) - running
+    gate.write_text("go on\n")
+    starting.join()
+    gc.collect()
+
+
+@posix
 def test_what_the_process_writes_to_stderr_goes_to_its_log(temporary: Path) -> None:
     with Lane() as lane:
         lane._gateway.remote_exec("import os; os.write(2, b'terminate called\\n'); os._exit(3)")
@@ -168,8 +194,7 @@ def test_another_python_runs_the_worker_even_without_ovbench_or_openvino(tmp_pat
         assert lane.ask(HELLO)["pid"] == lane.pid
 
 
-# execnet drops what it has started when that does not answer as Python does; it ends as its pipes are closed.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@dropped
 @posix
 @pytest.mark.parametrize("text", ["exit 3", "echo no Python", "read line; exit 0"], ids=["exits", "talks", "listens"])
 def test_a_program_that_is_no_python_is_named_in_a_line(tmp_path: Path, text: str) -> None:
