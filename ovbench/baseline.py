@@ -40,7 +40,7 @@ from ovbench.precision import Variant
 from ovbench.samples import Block, Replicate, samples_s
 from ovbench.sessions import StoredSession, find_session, list_sessions
 from ovbench.sides import Side, parse_side
-from ovbench.stats import Estimate, ratio_estimate
+from ovbench.stats import Estimate
 from ovbench.verdict import SPEEDUP, TIME, Judged, Verdict, compare
 
 FLAG = "--ov-baseline"
@@ -223,7 +223,7 @@ def compare_contests(
     contests: Sequence[Contest],
     share: Share,
     open_lanes: tuple[Callable[[], Askable], Callable[[], Askable]],
-    band: float,
+    tolerances: Mapping[str, float],
     seed: int,
     into: list[Comparison],
     clock: Clock = time.monotonic,
@@ -233,9 +233,9 @@ def compare_contests(
 ) -> None:
     """Compare a group of cells for its share of the time; at least five pairs, for fewer give no answer.
 
-    A cell is measured no more once it is SAME or FASTER; none stops early for being SLOWER, so that looking after each
-    pair adds no false alarms to the last look's. When lanes die thrice, each cell is tried apart: those that fail alone
-    have failed, the others go on.
+    ``tolerances`` are by the contests' keys. A cell is measured no more once it is SAME or FASTER; none stops early for
+    being SLOWER, so that looking after each pair adds no false alarms to the last look's. When lanes die thrice, each
+    cell is tried apart: those that fail alone have failed, the others go on.
     """
     comparison = Comparison(contests[0].key if len(contests) == 1 else "baseline")
     into.append(comparison)
@@ -250,7 +250,7 @@ def compare_contests(
             return left
         if clock() - begin + longest_s > share.budget_s:
             return ()
-        return [each for each in left if not _is_harmless(so_far.log_ratios(each.key), band)]
+        return [each for each in left if not _is_harmless(so_far.log_ratios(each.key), tolerances[each.key])]
 
     run_comparison(
         comparison,
@@ -270,12 +270,13 @@ def compare_contests(
         comparison.failed = ""
         part = Share(share.budget_s / len(contests), share.pair_s / len(contests), share.needed_s / len(contests))
         for contest in contests:
-            compare_contests([contest], part, open_lanes, band, seed, into, clock, read_contention, on_pair, on_round)
+            compare_contests(
+                [contest], part, open_lanes, tolerances, seed, into, clock, read_contention, on_pair, on_round
+            )
 
 
-def _is_harmless(log_ratios: Sequence[float], band: float) -> bool:
-    verdict = compare(ratio_estimate(log_ratios, ab.CONFIDENCE), band) if log_ratios else Verdict.UNSURE
-    return verdict in (Verdict.SAME, Verdict.FASTER)
+def _is_harmless(log_ratios: Sequence[float], tolerance: float) -> bool:
+    return ab.verdict_of(log_ratios, tolerance) in (Verdict.SAME, Verdict.FASTER)
 
 
 def measure(
@@ -312,7 +313,7 @@ def measure(
                 contests,
                 share,
                 (lambda: Lane(baseline.lane), Lane),
-                baseline.tolerance,
+                {cell.config.key: baseline.tolerance_of(cell.config) for cell in group},
                 candidate.seed,
                 baseline.comparisons,
                 on_pair=on_pair,

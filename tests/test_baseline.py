@@ -55,13 +55,15 @@ def cost_of(ratios: Mapping[str, float]) -> Cost:
     return lambda side, key, lane: 1e6 if side == "A" else 1e6 * ratios[key] * WOBBLE[lane % len(WOBBLE)]
 
 
-def run(sides: FakeSides, *configs: Config, budget_s: float = 60.0) -> list[Comparison]:
+def run(
+    sides: FakeSides, *configs: Config, budget_s: float = 60.0, tolerances: Mapping[str, float] = {}
+) -> list[Comparison]:
     into: list[Comparison] = []
     compare_contests(
         [contest(config) for config in configs],
         Share(budget_s, 1.0, 10.0),
         (sides.opener("A"), sides.opener("B")),
-        TOLERANCE,
+        {config.key: TOLERANCE for config in configs} | dict(tolerances),
         0,
         into,
         sides.clock,
@@ -88,6 +90,14 @@ def test_a_cell_that_is_the_same_or_faster_is_measured_no_more() -> None:
     found = run(sides, FP32, INT8)
     assert len(found[0].pairs) == MIN_PAIRS
     assert [each.verdict for each in judge_pairs(found, [FP32, INT8], TOLERANCE)] == [Verdict.SAME, Verdict.FASTER]
+
+
+def test_a_cell_with_a_tolerance_of_its_own_is_measured_until_that_is_held() -> None:
+    sides = FakeSides(cost_of({FP32.key: 1.0, INT8.key: 1.0}))
+    (found,) = run(sides, FP32, INT8, tolerances={INT8.key: 0.01})
+    assert len(found.log_ratios(FP32.key)) == MIN_PAIRS < len(found.log_ratios(INT8.key))
+    judged = judge_pairs([found], [FP32, INT8], TOLERANCE, {INT8.key: 0.01})
+    assert [each.verdict for each in judged] == [Verdict.SAME, Verdict.SAME]
 
 
 def test_no_cell_ends_early_for_being_slower() -> None:
