@@ -52,7 +52,6 @@ class Opening:
     start_ns: int
     peak_resident_bytes: int | None
     effective: Mapping[str, Mapping[str, Any]]
-    signatures: Mapping[str, Any]
     version: str
 
 
@@ -286,7 +285,6 @@ def _open_contests(lane: Askable, contests: Sequence[Contest], side: int) -> Ope
         start_ns=sum(each["read_ns"] + each["compile_ns"] + each["first_inference_ns"] for each in answers.values()),
         peak_resident_bytes=lane.ask({"do": "usage"})["peak_resident_bytes"],
         effective={key: each["effective"] for key, each in answers.items()},
-        signatures={key: each["signature"] for key, each in answers.items()},
         version=next(iter(answers.values()))["version"],
     )
 

@@ -11,7 +11,6 @@ OvbenchError
 │   ├── LaneDied          its process is gone (crash, kill, out of memory)
 │   └── LaneHung          no answer within the time allowed
 ├── ContestantRefused     OpenVINO would not open or run one contestant; the lane lives on
-├── DishonestRow          a row did not run what its name says (an FP32 row in bf16 kernels)
 └── NothingMeasured       a figure was asked for that has no samples
 """
 
@@ -60,10 +59,6 @@ class LaneHung(LaneError):
 
 class ContestantRefused(OvbenchError):
     """OpenVINO would not open or run one contestant; the lane lives on."""
-
-
-class DishonestRow(OvbenchError):
-    """A row did not run what its name says."""
 
 
 class NothingMeasured(OvbenchError):

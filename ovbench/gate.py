@@ -139,9 +139,9 @@ def exit_code(answers: Iterable[Outcome | Verdict], *, fail_on_unsure: bool = Fa
     given = set(answers)
     if not given:
         return ExitCode.NOTHING_SELECTED
-    if given & {Outcome.FAILED, Verdict.SLOWER}:
+    if given & {*FAILURES}:
         return ExitCode.FAILED
-    if fail_on_unsure and given & {Outcome.UNSURE, Verdict.UNSURE}:
+    if fail_on_unsure and given & {*UNDECIDED}:
         return ExitCode.UNSURE
     return ExitCode.HELD
 

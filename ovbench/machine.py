@@ -184,36 +184,6 @@ def available_memory_bytes(root: Path = ROOT) -> int | None:
     return min([available, *_cgroup_headrooms_bytes(root)])
 
 
-def own_peak_rss_bytes(root: Path = ROOT) -> int | None:
-    """This process's largest resident set so far (VmHWM).
-
-    Not ``ru_maxrss``: a child inherits its parent's peak there (810 MB reported for a process of 8.7 MB).
-    """
-    return _kib_field_bytes(_read(root / "proc/self/status"), "VmHWM")
-
-
-def tree_pss_bytes(pid: int, root: Path = ROOT) -> int | None:
-    """Memory of a process and all its descendants, shared pages counted once (summed PSS).
-
-    None where the process is gone, or the kernel does not tell its children or the PSS of a living one: a sum
-    with a gap would be too small. A descendant that ends meanwhile counts nothing.
-    """
-    if not (root / f"proc/{pid}/task/{pid}/children").exists():
-        return None
-    total_bytes = 0
-    for member in _tree(pid, root):
-        try:
-            text = (root / f"proc/{member}/smaps_rollup").read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            if member == pid:
-                return None
-            continue
-        except OSError:
-            return None
-        total_bytes += _kib_field_bytes(text, "Pss") or 0
-    return total_bytes
-
-
 def own_cores() -> frozenset[int] | None:
     """Numbers of the cores this process may run on; None where it may run on all, or the system does not tell."""
     if not hasattr(os, "sched_getaffinity"):
@@ -499,15 +469,6 @@ def _throttled(root: Path) -> tuple[int | None, int | None]:
         elif "throttled_time" in counters:  # v1, nanoseconds
             times_us.append(counters["throttled_time"] // 1000)
     return (sum(periods) if periods else None), (sum(times_us) if times_us else None)
-
-
-def _tree(pid: int, root: Path) -> list[int]:
-    """A process and its descendants, parents first; 0.07 ms, where a walk over all of /proc takes 6."""
-    members = [pid]
-    for member in members:
-        for children in (root / f"proc/{member}/task").glob("*/children"):  # one file per thread that forked
-            members += map(int, (_read(children) or "").split())
-    return members
 
 
 def _meminfo_bytes(root: Path, name: str) -> int | None:

@@ -22,7 +22,7 @@ from ovbench.records import read_journal
 from ovbench.stats import Estimate
 
 SPREAD = 0.001  # of the pairs' log ratios, in even steps
-OPENING = Opening(100, 100, {}, {}, "fake")
+OPENING = Opening(100, 100, {}, "fake")
 
 
 @dataclass

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,14 +27,12 @@ from ovbench.machine import (
     isa_of,
     library_versions,
     on_battery,
-    own_peak_rss_bytes,
     physical_cores,
     pressure_share,
     product,
     quota_threads,
     read_contention,
     stolen_share,
-    tree_pss_bytes,
     turbo,
     used_swap_bytes,
     version_of,
@@ -291,49 +288,11 @@ def test_available_memory_is_unknown_without_meminfo(tmp_path: Path) -> None:
     assert available_memory_bytes(tmp_path) is None
 
 
-def process(pid: int, pss_kib: int | None, children: str = "") -> dict[str, str]:
-    files = {f"proc/{pid}/task/{pid}/children": children}
-    if pss_kib is not None:
-        files[f"proc/{pid}/smaps_rollup"] = f"00-ff ---p 0 [rollup]\nRss: 999 kB\nPss: {pss_kib} kB\nPss_Anon: 7 kB\n"
-    return files
-
-
-def test_tree_counts_children_of_every_thread_and_grandchildren(tmp_path: Path) -> None:
-    files = process(1, 9000) | process(10, 1, "11 ") | process(11, 20, "12 ") | process(12, 300) | process(13, 4000)
-    files["proc/10/task/15/children"] = "13 "
-    assert tree_pss_bytes(10, grow(tmp_path, files)) == 4321 * 1024
-
-
-def test_tree_without_the_ones_that_ended_meanwhile(tmp_path: Path) -> None:
-    assert tree_pss_bytes(10, grow(tmp_path, process(10, 5, "11 12 ") | process(12, 6))) == 11 * 1024
-
-
-def test_tree_is_unknown_where_the_process_is_gone_or_the_kernel_does_not_tell(tmp_path: Path) -> None:
-    assert tree_pss_bytes(10, tmp_path) is None
-    assert tree_pss_bytes(10, grow(tmp_path, process(10, None))) is None
-
-
-def test_tree_is_unknown_rather_than_too_small(tmp_path: Path) -> None:
-    root = grow(tmp_path, process(10, 5, "11 ") | process(11, None))
-    (root / "proc/11/smaps_rollup").mkdir()  # cannot be read, although it is there
-    assert tree_pss_bytes(10, root) is None
-
-
-def test_peak_is_the_high_water_mark(tmp_path: Path) -> None:
-    root = grow(tmp_path, {"proc/self/status": "Name:\tpython\nVmPeak:\t9 kB\nVmHWM:\t  512 kB\nVmRSS:\t1 kB\n"})
-    assert own_peak_rss_bytes(root) == 512 * 1024
-    assert own_peak_rss_bytes(tmp_path / "elsewhere") is None
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
 def test_real_proc_is_understood() -> None:
-    peak, available, tree = own_peak_rss_bytes(), available_memory_bytes(), tree_pss_bytes(os.getpid())
-    assert peak is not None
-    assert peak > MIB
+    available = available_memory_bytes()
     assert available is not None
     assert available > MIB
-    if tree is not None:  # some kernels and sandboxes do not tell it
-        assert tree > MIB
 
 
 # --- contention ---
