@@ -2,7 +2,8 @@
 
 An artifact is a folder ``<root>/<kind>/<sha256 of its key>/`` with a manifest of what it holds. It is filled
 under another name beside it and renamed when complete. Nothing is synced to disk: an artifact that a power
-cut left half written fails its checksums and is made again.
+cut left half written fails its checksums and is made again. Folders that last no longer than their use are here too:
+they are swept by the same rule, a lock that is free.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ FORMAT_VERSION = 1  # of the folder's layout and manifest; part of every key, so
 MANIFEST = "artifact.json"
 MANIFEST_PACKAGES = ("ovbench", "openvino", "nncf", "numpy")
 CHUNK_BYTES = 1 << 20  # read at once while hashing: large enough to keep sha256 busy, small beside a model
+TEMPORARY = "ovbench-"  # how the names of temporary folders begin
 OUT_OF_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # the cache is at fault, not the builder that met it
 
 
@@ -88,6 +90,35 @@ def _weights_of(model: Path) -> list[Path]:
 def canonical_json(value: JSON) -> str:
     """One text per value: keys sorted, no spaces, ASCII only; raises ValueError for NaN and infinities."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+@contextlib.contextmanager
+def temporary_folder(purpose: str) -> Iterator[Path]:
+    """An empty folder in the system's temporary one, removed after its use; before it, those of killed processes are.
+
+    The lock beside it says that its owner lives. (The number of a process would not: another process may have it by
+    now, or the owner lives in another container.)
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*.lock"):
+        with contextlib.suppress(filelock.Timeout, OSError), filelock.FileLock(left).acquire(timeout=0):
+            _remove_locked(left)  # a lock not free or not ours means: leave it
+    handle, name = tempfile.mkstemp(prefix=f"{TEMPORARY}{purpose}-", suffix=".lock")
+    os.close(handle)
+    lock = Path(name)
+    with filelock.FileLock(lock, thread_local=False):  # whichever thread is done with it
+        folder = lock.with_suffix("")
+        folder.mkdir(mode=0o700)
+        try:
+            yield folder
+        finally:
+            _remove_locked(lock)
+
+
+def _remove_locked(lock: Path) -> None:
+    """Remove a temporary folder and its lock, which we hold; Windows removes that as it is released."""
+    shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+    with contextlib.suppress(PermissionError):
+        lock.unlink(missing_ok=True)
 
 
 def _stay_silent(_folder: Path, _reason: str) -> None:

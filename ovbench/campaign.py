@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -514,13 +512,3 @@ def watched_rounds(
         own_cpu_ns += time.process_time_ns()
         yield finished, was_hit(difference(before, read_contention()), own_cpu_ns / 1e9, clock() - begin, cores)
         before, begin, own_cpu_ns = read_contention(), clock(), -time.process_time_ns()
-
-
-@contextlib.contextmanager
-def temporary_cache_root() -> Iterator[Path]:
-    """A folder for this session's model caches, removed after it."""
-    root = Path(tempfile.mkdtemp(prefix="ovbench-model-cache-"))
-    try:
-        yield root
-    finally:
-        shutil.rmtree(root, ignore_errors=True)

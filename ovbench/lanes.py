@@ -6,18 +6,17 @@ import contextlib
 import os
 import shlex
 import signal
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 import execnet
 
 from ovbench import worker
+from ovbench.artifacts import temporary_folder
 from ovbench.errors import ContestantRefused, LaneDied, LaneHung
 
 ANSWER_TIMEOUT_S = 120.0  # compiling a large model on two cores takes tens of seconds; a hang takes for ever
@@ -100,15 +99,14 @@ class Lane:
     def __init__(self, spec: LaneSpec | None = None) -> None:
         self.spec = spec or LaneSpec()
         self._group = execnet.Group()
-        handle, name = tempfile.mkstemp(prefix="ovbench-lane-", suffix=".log")
-        os.close(handle)
-        self._log = Path(name)
+        self._kept = contextlib.ExitStack()
+        self._log = self._kept.enter_context(temporary_folder("lane")) / "stderr.log"
         self._pid: int | None = None
         try:
             with self.spec.applied():
                 self._gateway = started_deaf(lambda: self._group.makegateway(self.spec.gateway()))
             self._channel = self._gateway.remote_exec(worker)
-            order = {"do": "hello", "stderr": name, "affinity": list(self.spec.affinity)}
+            order = {"do": "hello", "stderr": str(self._log), "affinity": list(self.spec.affinity)}
             self.identity = self.ask(order)
         except (*NO_LANE, LaneDied, ContestantRefused) as error:
             self.close()
@@ -152,7 +150,7 @@ class Lane:
                 os.kill(self._pid, getattr(signal, "SIGKILL", signal.SIGTERM))
             self._pid = None
         self._group.terminate(timeout=1.0)
-        self._log.unlink(missing_ok=True)
+        self._kept.close()
 
     def _last_words(self) -> str:
         with contextlib.suppress(OSError):

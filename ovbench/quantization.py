@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ovbench import runtime, worker
 from ovbench.answers import ToInput, answer
+from ovbench.artifacts import temporary_folder
 from ovbench.errors import BadImages, BadModel, BadOption, NotWritable, UnreadableImage
 from ovbench.images.ahead import prepared
 from ovbench.images.sets import ImageSet
@@ -188,7 +189,7 @@ def _quantize_and_hold(
         scores = [float(hit) for hit in check.answers(compiled, asked_for) == right[asked_for]]
         return sum(scores) / len(scores), scores
 
-    with tempfile.TemporaryDirectory(prefix="ovbench-") as folder:
+    with temporary_folder("reverted") as folder:
         quantized = nncf.quantize_with_accuracy_control(
             model,
             nncf.Dataset(images),
@@ -197,11 +198,11 @@ def _quantize_and_hold(
             max_drop=max_drop,
             # NNCF logs what it reverts and returns it nowhere; the model before tells it.
             advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
-                intermediate_model_dir=folder
+                intermediate_model_dir=str(folder)
             ),
             **asked,
         )
-        before = _on_quantized_inputs(openvino.Core().read_model(f"{folder}/intermediate_model.xml"))
+        before = _on_quantized_inputs(openvino.Core().read_model(folder / "intermediate_model.xml"))
     reverted = sorted(before - _on_quantized_inputs(quantized))
     was = float((reference[numbers] == right[numbers]).mean())
     became, _ = judge(_compiled(quantized), numbers)

@@ -16,7 +16,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields, replace
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ovbench import worker
+from ovbench.artifacts import temporary_folder
 from ovbench.campaign import Cell, OpenLane, Order
 from ovbench.config import AUTO, Config, Hint, Mode, Precision, fp32_partner
 from ovbench.errors import ContestantRefused, LaneError
@@ -393,8 +393,8 @@ def run_benchmark_app(words: Sequence[str], timeout_s: float | None = None) -> R
         )
     if timeout_s is None:
         timeout_s = TIMEOUT_S + float(words[words.index("-t") + 1])
-    with tempfile.TemporaryDirectory(prefix="ovbench-benchmark-app-") as folder:
-        command = [app, *words, "-report_type", "no_counters", "-report_folder", folder, "-json_stats"]
+    with temporary_folder("benchmark-app") as folder:
+        command = [app, *words, "-report_type", "no_counters", "-report_folder", str(folder), "-json_stats"]
         environment = {**os.environ, "CI": "true"}  # else importing openvino forks a child for its telemetry
         try:
             done = subprocess.run(
@@ -412,7 +412,7 @@ def run_benchmark_app(words: Sequence[str], timeout_s: float | None = None) -> R
             raise ContestantRefused(f"benchmark_app gave no answer within {timeout_s:g} s") from None
         except OSError as error:
             raise ContestantRefused(f"benchmark_app cannot be started: {error.strerror}: {app}") from None
-        path = Path(folder) / "benchmark_report.json"
+        path = folder / "benchmark_report.json"
         report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if done.returncode:
         said = report.get("execution_results", {}).get("error") or done.stderr.strip() or done.stdout

@@ -16,7 +16,7 @@ from ovbench import baseline as baselines
 from ovbench import campaign, layers, machine, records, reference, runtime, startup
 from ovbench.accuracy import Accuracy, Row
 from ovbench.agreement import TOLD_DROP
-from ovbench.artifacts import ArtifactCache, default_root
+from ovbench.artifacts import ArtifactCache, default_root, temporary_folder
 from ovbench.campaign import Cell, Measurements, Order, Plan
 from ovbench.comparison import pair_fields
 from ovbench.config import (
@@ -46,6 +46,7 @@ from ovbench.stats import Estimate
 from ovbench.story import figures, lines
 from ovbench.verdict import Outcome, Verdict
 
+MODEL_CACHES = "model-caches"  # what the folders of OpenVINO's CACHE_DIR are named for
 LANE_START_S = 0.5  # process, numpy, openvino and core of a lane; a first guess that the probe's own time replaces
 MEMORY_SHARE = 0.5  # of what is free, for the contestants of one lane (--ov-max-memory)
 
@@ -130,7 +131,7 @@ class Suite:
             return
         if compared and not self.smoke:
             self.baseline = baselines.resolve(settings, self.order, self.results, self.host, self.cache, self.progress)
-        self._cache_root = self._cleanup.enter_context(campaign.temporary_cache_root())
+        self._cache_root = self._cleanup.enter_context(temporary_folder(MODEL_CACHES))
         clock = time.monotonic
         begin = clock()
         with self.progress("Cells") as advance:
@@ -293,7 +294,7 @@ class Suite:
         processes = 1 if self.smoke else startup.PROCESSES
         done = 0
         self.starts = {config: [] for config in configs}
-        with self.progress("Start-up") as advance, campaign.temporary_cache_root() as root:
+        with self.progress("Start-up") as advance, temporary_folder(MODEL_CACHES) as root:
 
             def keep(config: Config, start: Start | str) -> None:
                 nonlocal done

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import multiprocessing
 import os
 import string
+import subprocess
+import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,7 @@ from ovbench.artifacts import (
     default_root,
     file_sha256,
     model_sha256,
+    temporary_folder,
 )
 from ovbench.errors import BadModel, NotWritable
 
@@ -351,6 +356,68 @@ def test_drafts_of_killed_builders_are_swept_and_of_living_ones_kept(tmp_path: P
     children[2].join(PATIENCE_S)
     assert content_of(cache.fetch("int8", other, build)) == CONTENT
     assert build.calls == 1
+
+
+# ----------------------------------------------------------------------------------------- temporary folders
+
+HOLD = """
+import sys
+from ovbench.artifacts import temporary_folder
+with temporary_folder("cache") as folder:
+    (folder / "kept").touch()
+    print(folder, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The system's temporary folder."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_temporary_folders_of_killed_processes_are_swept_and_of_living_ones_kept(temporary: Path) -> None:
+    command = [sys.executable, "-c", HOLD]
+    environment = {
+        **os.environ,
+        "TMPDIR": str(temporary),
+        "TEMP": str(temporary),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    with (
+        subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as living,
+        subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as killed,
+    ):
+        assert living.stdout is not None
+        assert killed.stdout is not None
+        held, left = (Path(child.stdout.readline().strip()) for child in (living, killed))
+        killed.kill()
+        killed.wait()
+        assert list(left.iterdir()) == [left / "kept"]
+        with temporary_folder("lane") as ours:
+            names = {path.name for path in temporary.iterdir()}
+            assert names == {each for folder in (held, ours) for each in (folder.name, f"{folder.name}.lock")}
+            assert list(ours.iterdir()) == []
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_temporary_folder_is_removed_whatever_happens_and_by_whichever_thread(temporary: Path) -> None:
+    kept = contextlib.ExitStack()
+    (kept.enter_context(temporary_folder("lane")) / "log").touch()
+    closing = threading.Thread(target=kept.close)
+    closing.start()
+    closing.join()
+    assert list(temporary.iterdir()) == []
+
+    def cut_off() -> None:
+        with temporary_folder("cache") as folder:
+            (folder / "filled").mkdir()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut_off()
+    assert list(temporary.iterdir()) == []
 
 
 # -------------------------------------------------------------------------------------------------- hashing

@@ -27,7 +27,6 @@ from ovbench.campaign import (
     make_plan,
     measure,
     probe,
-    temporary_cache_root,
 )
 from ovbench.config import (
     AUTO,
@@ -683,17 +682,3 @@ def test_the_cells_of_probe_plan_and_measurement_are_the_same_story() -> None:
 def test_cells_refused_by_their_proof_are_not_measured() -> None:
     assert not Cell(FP32, proof=Proof(error="no"), fault="no").measured
     assert Cell(FP32, proof=Proof(warning="hm")).measured
-
-
-def test_the_folder_of_model_caches_is_removed_whatever_happens() -> None:
-    roots: list[Path] = []
-
-    def cut_off() -> None:
-        with temporary_cache_root() as root:
-            roots.append(root)
-            (root / "filled").mkdir()
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        cut_off()
-    assert not roots[0].exists()

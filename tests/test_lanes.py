@@ -96,7 +96,7 @@ def test_a_lane_killed_in_the_middle_of_a_block_is_one_line_with_its_last_words(
     with Lane() as lane:
         pid = pid_of(lane)
         lane.ask(order_for(tiny_model_path))
-        (log,) = temporary.iterdir()
+        (log,) = temporary.glob("*/stderr.log")
         words = [f"word {number}" for number in range(TAIL_LINES + 2)]
         log.write_text("\n\n".join(words) + "\n")
         killing = threading.Timer(0.1, os.kill, (pid, signal.SIGKILL))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,8 +51,10 @@ def run(context: typer.Context, as_json: AsJson = False) -> int:
         return run_pytest(given)
     if any(each.partition("=")[0] == REPORT_FLAG for each in given):
         raise BadOption(f"{REPORT_FLAG} with --json: give one of them; `ovbench report` writes the other afterwards")
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.json"
+    from ovbench.artifacts import temporary_folder
+
+    with temporary_folder("report") as folder:
+        report = folder / "report.json"
         code = run_pytest([*given, f"{REPORT_FLAG}={report}"], STDERR)
         if report.exists():
             sys.stdout.write(report.read_text(encoding="utf-8"))
