@@ -17,8 +17,9 @@ help: ## what can be made (this text)
 bench: $(INSTALLED) ## the main job: measure and judge the embedded model
 	$(BIN)/python -m pytest benches --ov-report results/report.html $(ARGS)
 
+# Most tests' CPU goes into processes that they start: where bytecode is not kept, each would compile all of ovbench.
 test: $(INSTALLED) ## ovbench's own tests
-	$(BIN)/python -m pytest tests -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest tests -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 smoke: $(INSTALLED) ## run every bench once, measure nothing
 	$(BIN)/python -m pytest benches --benchmark-disable $(ARGS)

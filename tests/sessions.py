@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import warm_python
+
 ROOT = Path(__file__).parents[1]
 TIMEOUT_S = 180
 
@@ -75,15 +77,7 @@ class Suite:
 
     def run(self, *given: str, folder: Path = ROOT, **extra: str) -> Ended:
         """One session from start to end; ``extra`` goes to its environment."""
-        done = subprocess.run(
-            self.arguments(*given),
-            cwd=folder,
-            env=self.environment(extra),
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
+        done = warm_python.run(self.arguments(*given)[1:], folder, self.environment(extra), TIMEOUT_S)
         stored = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(self.results.glob("*/*.json"))]
         return Ended(done.returncode, done.stdout, done.stderr, self.results, stored, journal_lines(self.results))
 
