@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -491,12 +492,18 @@ def test_without_common_rounds_there_is_no_speedup() -> None:
 # -------------------------------------------------------------------------------------------------- the real program
 
 
-def left_behind() -> list[Path]:
-    return list(Path(tempfile.gettempdir()).glob("ovbench-benchmark-app-*"))
+@pytest.fixture
+def _temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A folder for temporary files of this test alone; nothing may be left there."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield
+    assert list(folder.iterdir()) == []
 
 
+@pytest.mark.usefixtures("_temporary")
 def test_the_installed_benchmark_app_runs_what_a_lane_runs(tiny_model_path: Path) -> None:
-    before = set(left_behind())
     config = replace(THROUGHPUT, batch=2)
     order = order_for(config)
     asked = {**order.open_request(config, None), "model": str(tiny_model_path)}
@@ -508,7 +515,6 @@ def test_the_installed_benchmark_app_runs_what_a_lane_runs(tiny_model_path: Path
     assert "" not in vars(ours).values()
     assert found.inferences > 0
     assert found.batch == "2"
-    assert set(left_behind()) <= before
 
 
 def test_a_model_that_it_cannot_read_is_one_line(tmp_path: Path) -> None:
@@ -525,14 +531,20 @@ def test_flags_that_it_does_not_know_are_one_line(monkeypatch: pytest.MonkeyPatc
         run_benchmark_app(["-t", "1"])
 
 
+@pytest.mark.usefixtures("_temporary")
 def test_one_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    before = set(left_behind())
-    script(monkeypatch, tmp_path, f"echo $$ > {tmp_path / 'pid'}; exec sleep 600")
-    with pytest.raises(ContestantRefused, match=r"^benchmark_app gave no answer within 1 s$"):
-        run_benchmark_app(["-t", "1"], timeout_s=1.0)
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "pid").read_text()), 0)
-    assert set(left_behind()) <= before
+    started: list[subprocess.Popen[str]] = []
+    start = subprocess.Popen
+
+    def remember(*given: Any, **more: Any) -> subprocess.Popen[str]:
+        started.append(start(*given, **more))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", remember)
+    script(monkeypatch, tmp_path, "exec sleep 600")
+    with pytest.raises(ContestantRefused, match=r"^benchmark_app gave no answer within 0\.1 s$"):
+        run_benchmark_app(["-t", "1"], timeout_s=0.1)
+    assert [each.returncode for each in started] == [-signal.SIGKILL]
 
 
 def test_without_benchmark_app_the_reason_says_where_it_comes_from(
