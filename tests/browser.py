@@ -329,10 +329,11 @@ class Chart:
 
 
 def read_charts(page: Page) -> list[Chart]:
-    """Every chart of the page, in order."""
+    """Every chart of the page, in order, as it is drawn for the window's width."""
     told = page.evaluate(
         """() => [...document.querySelectorAll('[data-chart]')].map(figure => {
-            const chart = figure.querySelector('svg'), table = figure.querySelector('table');
+            const chart = [...figure.querySelectorAll('svg')].find(each => each.checkVisibility());
+            const table = figure.querySelector('table');
             const axis = name => {
                 const group = chart.querySelector(`[data-axis=${name}]`);
                 return group && [group.dataset.scale, [...group.querySelectorAll('text')].map(

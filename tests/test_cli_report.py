@@ -94,7 +94,7 @@ def test_sessions_stand_beside_the_first(sessions: Path, here: Path, command_lin
     assert [len(each["beside"]) for each in told["comparison"]["cells"]] == [1, 1, 1]
     out = command_line("report", "1", newest, "--results", sessions, "--format", "md")[1]
     assert out.startswith("## 2 benchmarks of made\n\n### Compared\n")
-    assert out.index("### Compared") < out.index("### Verdicts: session 0001") < out.index("### Verdicts: session 0002")
+    assert out.index("### Compared") < out.index("### Verdicts\n\n#### session 0001") < out.index("#### session 0002")
 
 
 def refused(command_line: CommandLine, *arguments: object) -> str:
@@ -276,10 +276,12 @@ def test_hostile_names_break_no_table_and_add_no_element(tmp_path: Path) -> None
 def test_verdicts_come_first_and_what_failed_before_the_rest(tmp_path: Path) -> None:
     text = story_markdown([made(tmp_path, cells=12, rounds=2, exit_status=1)], None)
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    assert headings[:2] == ["Benchmark of made", "Verdicts"]
-    assert headings[-1].startswith("Machine")
+    assert headings == ["Benchmark of made", "Verdicts"]
+    folded = re.findall(r"<summary>(.*)</summary>", text)
+    assert folded == ["Start-up", "Accuracy", "Layers", "Other measures", "How to reproduce"]
+    assert text.index("- Latency and throughput: ") < text.index("<details>")
     failed = text.index("**INT8-THROUGHPUT-4-off: speed-up over FP32 1.70 [1.60, 1.80], floor 2.00: FAILED**")
-    assert failed < text.index("| cell | ran as |")
+    assert failed < text.index("| cell | p50 ms |")
     assert "```sh\novbench run --ov-model=made\n```" in text
 
 
@@ -304,5 +306,5 @@ def test_no_report_is_longer_than_a_comment_and_what_is_left_out_is_said(long_st
 def test_nothing_is_left_out_of_a_hundred_cells(tmp_path: Path) -> None:
     text = story_markdown([made(tmp_path, cells=100, lanes=2, rounds=2)], None)
     assert "left out" not in text
-    (cells,) = [each for each in tables(text) if each[0][:2] == ["cell", "ran as"]]
+    (cells,) = [each for each in tables(text) if each[0][:2] == ["cell", "p50 ms"]]
     assert len(cells) == 101

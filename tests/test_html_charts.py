@@ -14,10 +14,21 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ovbench.config import Precision
-from ovbench.report.html.axes import LINE_PX, TICK_GAP_PX, Scale, fit_scale, linear_ticks, log_ticks, nice_step
+from ovbench.report.html.axes import (
+    LEAST_TICKS,
+    LINE_PX,
+    TICK_GAP_PX,
+    Scale,
+    closed,
+    fit_scale,
+    linear_ticks,
+    log_ticks,
+    nice_step,
+)
 from ovbench.report.html.axes import tick_texts as texts_of
 from ovbench.report.html.bars import Bar, Stretch, paired_chart, stacked_chart
 from ovbench.report.html.curves import (
+    BEYOND_P95,
     DASHES,
     MOST_POINTS,
     TOLERANCE_PX,
@@ -36,6 +47,7 @@ from ovbench.report.html.svg import (
     COLOURS,
     NARROW,
     SHAPES,
+    WIDE,
     Chart,
     Key,
     box_swatch,
@@ -161,6 +173,18 @@ def assert_apart(scale: Scale, places: Sequence[float], upright: bool) -> None:
     for (before, text), (after, other) in itertools.pairwise(told):
         room = LINE_PX if upright else (text_width(text) + text_width(other)) / 2 + TICK_GAP_PX
         assert abs(after - before) >= room
+
+
+@FEW
+@given(low=st.floats(-1e3, 1e3), span=st.floats(0.1, 1e3))
+def test_a_closed_scale_ends_where_it_is_told_and_can_be_read(low: float, span: float) -> None:
+    scale = closed(fit_scale([low, low + span], 30, 320, logarithmic=False), low, low + span)
+    assert len(scale.ticks) >= LEAST_TICKS
+    assert all(scale.low <= each <= scale.high for each in scale.ticks)
+    if (scale.low, scale.high) == (low, low + span):
+        assert (scale.at(low), scale.at(low + span)) == pytest.approx((30, 320))
+    else:
+        assert scale == fit_scale([low, low + span], 30, 320, logarithmic=False)
 
 
 def test_a_scale_reaches_its_ends_and_goes_no_further() -> None:
@@ -335,6 +359,20 @@ def test_the_ends_of_the_front_are_named() -> None:
     assert {"p1.0", "p3.0"} <= {each.text for each in tree.iter("text")}
 
 
+@pytest.mark.parametrize("width", [NARROW, WIDE])
+def test_no_name_is_struck_through_by_the_stairs_of_the_front(width: float) -> None:
+    points = [Point(f"INT8 thr {each}", Precision.INT8, each, 100 * each, "") for each in (1, 4, 8)]
+    tree = drawn(scatter_chart("A chart", points, (), "ms", "FPS", width))
+    places = [start_of(each) for each in marked(tree, "mark")]
+    names = [each for each in tree.iter("text") if (each.text or "").startswith("INT8 thr")]
+    assert len(names) == len(points)
+    for (x, y), (next_x, next_y) in itertools.pairwise(places):
+        for name in names:
+            left, middle = float(name.attrib["x"]), float(name.attrib["y"])
+            assert abs(middle - y) >= 7 or left >= next_x or left + text_width(name.text or "") <= x
+            assert not left < next_x < left + text_width(name.text or "") or not next_y - 7 < middle < y + 7
+
+
 def test_names_that_have_no_room_are_left_out() -> None:
     points = [Point(f"long name {each}", Precision.INT8, 5 + each / 1000, 5 + each / 1000, "") for each in range(40)]
     tree = drawn(scatter_chart("A chart", points, (), "ms", "FPS"))
@@ -381,7 +419,7 @@ def test_a_distribution_s_line_passes_its_median(values: list[float]) -> None:
 
 def test_one_outlier_does_not_flatten_a_distribution() -> None:
     steady = [5.0 + place / 1000 for place in range(999)] + [900.0]
-    assert latency_ends([steady]) == pytest.approx((5.0, 2 * 5.949))
+    assert latency_ends([steady]) == pytest.approx((5.0, BEYOND_P95 * 5.949))
     assert latency_ends([[5.0, 6.0], [4.0, 5.0]]) == (4.0, 6.0)
 
 
@@ -390,6 +428,16 @@ def test_lines_of_one_precision_differ_by_their_dashes() -> None:
     paths = marked(drawn(ecdf_chart("A chart", lines, (1, 6), "ms")), "line")
     assert len({each.get("stroke-dasharray", "") for each in paths}) == len(DASHES)
     assert {each.attrib["stroke"] for each in paths} == {COLOURS[Precision.INT8]}
+
+
+def test_a_precision_is_told_by_its_sign_at_the_median_too() -> None:
+    line = Distribution("one", Precision.INT8, 0, [1.0, 3.0, 5.0])
+    tree = drawn(ecdf_chart("A chart", [line], (1, 5), "ms"))
+    signs = [each for each in tree.findall("path") if each.attrib["d"].endswith(SHAPES[Precision.INT8])]
+    assert [each.attrib["fill"] for each in signs] == [COLOURS[Precision.INT8]]
+    x, y = start_of(signs[0])
+    assert value_at(axis_of(tree, "x"), x) == pytest.approx(3, abs=0.02)
+    assert value_at(axis_of(tree, "y"), y) == pytest.approx(50, abs=0.1)
 
 
 def drift_of(relatives: Sequence[float], lanes: int, rejected: Sequence[int] = ()) -> Drift:

@@ -13,7 +13,7 @@ import browser as chromium
 import pytest
 from browser import DESKTOP_PX, DRAWN_PX, NO_SCRIPT, NOTHING, PHONE_PX, Axis, Chart, Opened, misplaced, opened
 from made_sessions import HOSTILE, make_journal
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from ovbench.report.html import report_page
 from ovbench.report.numbers import DASH
@@ -231,6 +231,7 @@ def test_charts_draw_where_neither_script_nor_style_may(browser: Browser, html: 
         assert chromium.too_small(page) == []
         assert chromium.labels_in_trouble(page) == []
         assert all("style" in each for each in report.complaints)
+        assert drawn_once(page)
         assert page.evaluate("getComputedStyle(document.querySelector('svg text')).fill") == "rgb(0, 0, 0)"
 
 
@@ -265,14 +266,32 @@ def test_the_keyboard_reaches_everything(shown: Callable[[str], Opened], width: 
     assert page.locator("nav a").count() == page.locator("main > section").count()
 
 
+def drawn_once(page: Page) -> bool:
+    """Whether every figure shows one chart: the wide one or the small one."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll('figure')].every(
+            each => [...each.querySelectorAll('svg')].filter(one => one.checkVisibility()).length === 1)"""
+    )
+
+
+def test_a_phone_shows_charts_whole(shown: Callable[[str], Opened]) -> None:
+    page = shown("all there is").look(PHONE_PX)
+    assert drawn_once(page)
+    widths = page.evaluate(
+        "() => [...document.querySelectorAll('figure svg')].map(each => each.getBoundingClientRect().right)"
+    )
+    assert max(widths) <= PHONE_PX
+
+
 def test_it_prints_dark_on_light(shown: Callable[[str], Opened]) -> None:
     report = shown("all there is")
     page = report.look(700, dark=True, media="print")
     assert chromium.wider_than_the_window(page) == []
     assert page.evaluate(
-        """() => [...document.querySelectorAll('h1, h2, figure svg, main > section table')].filter(
+        """() => [...document.querySelectorAll('h1, h2, figcaption, main > section table')].filter(
             each => !each.closest('details') && !each.checkVisibility()).length"""
     ) == 0  # fmt: skip
+    assert drawn_once(page)
     shade = "getComputedStyle({}).{}.match(/[\\d.]+/g).slice(0, 3).map(Number)"
     text = page.evaluate(shade.format("document.querySelector('h1')", "color"))
     assert sum(text) < 3 * 80

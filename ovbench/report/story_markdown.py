@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,9 @@ CLOSING = 400  # kept free for the line that says what was left out
 MOST_OF_REST = 0.5  # of the room that is left, for one table or list: so that no long one drives all others out
 NAME_WIDTH = 160  # longer texts lose their middle: a model may name its layers with a novel
 
-CHARTS_ONLY = frozenset({"front", "latency", "rounds"})  # sections whose numbers are in the others, or too many
+OPEN = frozenset({"compared", "verdicts"})  # sections that are read at once; a reader opens the others
+CHARTS_ONLY = frozenset({"front", "latency", "rounds", "words"})  # sections whose numbers are in others, or too many
 CHARTED = frozenset({"startup", "layers"})  # sections whose numbers stand under their charts alone
-FOLDED = frozenset({"machine"})  # sections whose tables are looked at in doubt only
 
 # What Markdown, GitHub or HTML would take for more than itself: not the "_" within a word, nor the "[" of an interval,
 # 1.52 [1.48, 1.56]; the last two alternatives are what makes a list, a rule or a heading of a line.
@@ -33,16 +34,18 @@ def story_markdown(stories: Sequence[Story], comparison: Comparison | None, limi
     """The report in at most ``limit`` characters: verdicts first, what weighs least is cut first, and said."""
     page = _Page(limit - CLOSING)
     page.add(f"## {escaped(page_title(stories))}\n\n")
-    sections = [each for each in page_sections(stories, comparison) if each.identity not in CHARTS_ONLY]
+    sections = page_sections(stories, comparison)
+    others = [each for each in sections if each.identity not in OPEN]
     for section in sections:
-        for place, part in enumerate(section.parts):
-            if part.heading or not place:
-                page.add(f"### {escaped(f'{section.title}: {part.heading}' if part.heading else section.title)}\n\n")
-            _add_part(page, section, part)
-    for section in sections:
-        if section.identity in FOLDED:
-            for part in section.parts:
-                page.add_folded(part.heading or section.title, part.tables)
+        if section.identity in OPEN:
+            page.add(f"### {escaped(section.title)}\n\n")
+            _add_parts(page, section)
+    told = [(section.title, line) for section in others for part in section.parts for line in part.lines]
+    page.add_list([f"{escaped(title)}: {escaped(line)}" for title, line in told])
+    for section in others:
+        if section.identity not in CHARTS_ONLY:
+            with page.folded(section.title) as inside:
+                _add_parts(inside, section)
     return page.text()
 
 
@@ -65,19 +68,27 @@ def _name(text: str) -> str:
     return escaped(text)
 
 
+def _add_parts(page: _Page, section: Section) -> None:
+    for part in section.parts:
+        if part.heading:
+            page.add(f"#### {escaped(part.heading)}\n\n")
+        if section.identity in OPEN:  # of the others, they stand before what is folded
+            for line in part.lines:
+                page.add(f"{escaped(line)}\n\n")
+        _add_part(page, section, part)
+
+
 def _add_part(page: _Page, section: Section, part: Part) -> None:
-    for line in part.lines:
-        page.add(f"{escaped(line)}\n\n")
     page.add_list([f"**{escaped(line)}**" for line in part.alerts])
     page.add_list([f"{escaped(name)}: {escaped(value)}" for name, value in part.facts])
     if part.code:
         page.add(f"To run it again:\n\n{_code_block(part.code)}\n")
-    tables = [] if section.identity in FOLDED else [*part.tables]
+    tables = [*part.tables]
     if section.identity in CHARTED:
         tables += [figure.table for figure in part.figures]
     for each in tables:
         page.add_table(each)
-    page.add_list([escaped(line) for line in part.notes])
+    page.add_list([escaped(line) for line in (*part.reading, *part.notes)])
 
 
 def _code_block(text: str) -> str:
@@ -107,20 +118,23 @@ class _Page:
         """Bullets, as many as fit."""
         self._add_lines("", [f"- {line}\n" for line in lines], "\n")
 
-    def add_table(self, table: Table, within: tuple[str, str] = ("", "")) -> None:
+    def add_table(self, table: Table) -> None:
         """A table under its caption, as many rows as fit."""
         names = [escaped(each) for each in table.headings]
         numbers = [place for place in range(1, len(names)) if place not in table.texts]
         headings = [f">{name}" if place in numbers else name for place, name in enumerate(names)]
         lines = markdown_table(headings, [[_name(each) for each in row] for row in table.rows]).splitlines(True)
-        caption = "" if within[0] else f"**{escaped(table.caption)}**\n\n"
-        self._add_lines(f"{within[0]}{caption}{lines[0]}{lines[1]}", lines[2:], f"\n{within[1]}")
+        self._add_lines(f"**{escaped(table.caption)}**\n\n{lines[0]}{lines[1]}", lines[2:], "\n")
 
-    def add_folded(self, title: str, tables: Sequence[Table]) -> None:
-        """Tables that a reader opens."""
-        for each in tables:
-            summary = f"{escaped(title)}: {escaped(each.caption)}"
-            self.add_table(each, (f"<details><summary>{summary}</summary>\n\n", "</details>\n\n"))
+    @contextlib.contextmanager
+    def folded(self, title: str) -> Iterator[_Page]:
+        """A page within this one, which a reader opens."""
+        before, after = f"<details><summary>{escaped(title)}</summary>\n\n", "</details>\n\n"
+        inside = _Page(self.room - len(before) - len(after))
+        yield inside
+        self.left_out += inside.left_out
+        if inside.written:
+            self.add(f"{before}{inside.written}{after}")
 
     def _add_lines(self, before: str, lines: Sequence[str], after: str) -> None:
         if not lines:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ovbench.report.html.svg import dashed, element, label, number, text_width
 
@@ -13,6 +13,7 @@ WIDE_RANGE = 10  # largest / smallest from which an axis is logarithmic: linear,
 TICK_GAP_PX = 8  # between the texts of two ticks
 LINE_PX = 15  # from one tick text of a vertical axis to the next, at least
 MOST_TICKS = 7
+LEAST_TICKS = 3  # from which values between them can be read
 EDGE_PX = 18  # from a scale's end to the edge of the chart, at least: half of a tick text
 FAINT, CLEAR = 0.14, 0.55  # opacity of grid lines and of axes
 
@@ -120,6 +121,12 @@ def fit_scale(
         room = 0.05 * abs(high) or 1.0
         low, high = (low - (0 if zero else room)), high + room
     return _fit_linear(low, high, start, end, most)
+
+
+def closed(scale: Scale, low: float, high: float) -> Scale:
+    """The scale with its ends at ``low`` and ``high``, and the ticks between them; as it was if these are too few."""
+    ticks = tuple(each for each in scale.ticks if low <= each <= high)
+    return replace(scale, low=low, high=high, ticks=ticks) if len(ticks) >= LEAST_TICKS else scale
 
 
 def _fit_linear(low: float, high: float, start: float, end: float, most: int) -> Scale:

@@ -8,21 +8,24 @@ from dataclasses import replace
 
 from ovbench.report.baseline import judged_text
 from ovbench.report.html.intervals import Row
-from ovbench.report.html.parts import Figure, Part, Table, make_table
-from ovbench.report.html.verdicts import COUNTED_VERDICTS, capitalized, date_of, fps_of, interval_figures, p50_of
+from ovbench.report.html.parts import Figure, Part, Table, Tile, make_table
+from ovbench.report.html.verdicts import capitalized, counts_tile, date_of, fps_of, interval_figures, p50_of
 from ovbench.report.numbers import DASH, ratio
 from ovbench.story.facts import Beside, ComparedCell, Comparison, Story
 from ovbench.verdict import Judged, Verdict
+
+WORST_FIRST = (Verdict.SLOWER, Verdict.UNSURE, Verdict.SKIPPED, Verdict.SAME, Verdict.FASTER)
 
 
 def compared_part(comparison: Comparison) -> Part:
     """Every session beside the first: counts, what else differs, and every cell's ratios with their verdicts."""
     first, *others = comparison.stories
-    tables, figures, alerts, lines = [], [], [], []
+    tables, figures, alerts, lines, tiles = [], [], [], [], []
     for place, story in enumerate(others):
         told = [(row, row.beside[place]) for row in comparison.rows]
         beside = [(row, each) for row, each in told if each is not None]
         lines.append(_compared_sentence(first, story, [each for _row, each in beside]))
+        tiles += _compared_tiles(story if len(others) > 1 else None, [each for _row, each in beside])
         alerts += [judged_text(judged, comparison.tolerance) for _row, each in beside
                    for judged in (each.time, each.speedup) if judged is not None and judged.broken]  # fmt: skip
         tables.append(_compared_table(comparison, place, told))
@@ -32,23 +35,33 @@ def compared_part(comparison: Comparison) -> Part:
         rows = [(each.what, *(value or DASH for value in each.values)) for each in comparison.differences]
         table = make_table("What else differs between the sessions", headings, rows)
         tables.append(replace(table, texts=frozenset(range(1, len(headings)))))
-    return Part(lines=tuple(lines), alerts=tuple(alerts), tables=tuple(tables), figures=tuple(figures),
-                notes=_compared_notes(comparison))  # fmt: skip
+    return Part(lines=tuple(lines), tiles=tuple(tiles), alerts=tuple(alerts), tables=tuple(tables),
+                figures=tuple(figures), notes=_compared_notes(comparison))  # fmt: skip
+
+
+def _counts_by_kind(beside: Sequence[Beside]) -> dict[str, Counter[Verdict]]:
+    """How many times and speed-ups were judged how; without a kind of which there is none."""
+    kinds = {
+        "times": Counter(each.time.verdict for each in beside),
+        "speed-ups over FP32": Counter(each.speedup.verdict for each in beside if each.speedup is not None),
+    }
+    return {kind: counts for kind, counts in kinds.items() if counts}
+
+
+def _compared_tiles(story: Story | None, beside: Sequence[Beside]) -> list[Tile]:
+    """The worst verdict on times and on speed-ups in large; ``story``: whose, where there are several."""
+    of = "" if story is None else f", {story.label}"
+    return [
+        counts_tile(capitalized(kind) + of, [(counts[each], each.value) for each in WORST_FIRST if counts[each]])
+        for kind, counts in _counts_by_kind(beside).items()
+    ]
 
 
 def _compared_sentence(first: Story, story: Story, beside: Sequence[Beside]) -> str:
-    kinds = {
-        "times": [each.time.verdict for each in beside],
-        "speed-ups over FP32": [each.speedup.verdict for each in beside if each.speedup is not None],
-    }
-    texts = []
-    for kind, verdicts in kinds.items():
-        counts = Counter(verdicts)
-        said = ", ".join(
-            f"{counts[each]} {each.value}" for each in (*COUNTED_VERDICTS, Verdict.SKIPPED) if counts[each]
-        )
-        if said:
-            texts.append(f"{kind}: {said}")
+    texts = [
+        f"{kind}: {', '.join(f'{counts[each]} {each.value}' for each in WORST_FIRST if counts[each])}"
+        for kind, counts in _counts_by_kind(beside).items()
+    ]
     return f"{capitalized(_named(story))} beside {_named(first)}: {'; '.join(texts) or 'no cell in common'}."
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ovbench.config import Precision
-from ovbench.report.html.axes import CLEAR, EDGE_PX, Scale, fit_scale, x_axis, y_axis, y_room
+from ovbench.report.html.axes import CLEAR, EDGE_PX, Scale, closed, fit_scale, x_axis, y_axis, y_room
 from ovbench.report.html.svg import (
     COLOURS,
     NARROW,
@@ -23,6 +23,7 @@ from ovbench.report.html.svg import (
     line_swatch,
     number,
     polyline,
+    sign,
     simplified,
     tooltip,
 )
@@ -32,7 +33,7 @@ MOST_LINES = 8  # that an eye can follow in one plot
 MOST_POINTS = 200  # of one line: a plot is 300 px wide
 TOLERANCE_PX = 0.4  # by which a line of fewer points may be off
 TAIL = (0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 1.0)  # shares that a thinned line keeps besides
-BEYOND_P95 = 2.0  # an axis of latencies ends at this times the greatest p95: one outlier would flatten all the rest
+BEYOND_P95 = 1.5  # an axis of latencies ends at this times the greatest p95: one outlier would flatten all the rest
 LEAST_RELATIVE, MOST_RELATIVE = 0.5, 2.0  # rounds beyond are drawn at the edge
 TOP, BOTTOM, RIGHT = 26, 186, NARROW - EDGE_PX
 
@@ -91,11 +92,14 @@ def thinned(values: Sequence[float], points: int = MOST_POINTS) -> list[tuple[fl
 
 
 def ecdf_chart(title: str, lines: Sequence[Distribution], ends: tuple[float, float], x_title: str) -> Chart:
-    """Share of calls that took at most so long, one line for each distribution (1 to MOST_LINES), between ``ends``."""
+    """Share of calls that took at most so long, one line for each distribution (1 to MOST_LINES), between ``ends``.
+
+    The sign of its precision is at the median.
+    """
     y_scale = Scale(0, 100, BOTTOM, TOP, False, (0, 25, 50, 75, 100))
     left = y_room(y_scale)
-    x_scale = fit_scale(ends, left, RIGHT)
-    drawn = []
+    x_scale = closed(fit_scale(ends, left, RIGHT), *ends)
+    drawn, signs = [], []
     for each in lines:
         curve = thinned(each.values)
         inside = [(value, 100 * share) for value, share in curve if value <= x_scale.high]
@@ -103,18 +107,18 @@ def ecdf_chart(title: str, lines: Sequence[Distribution], ends: tuple[float, flo
         places = list(zip(x_scale.places(across), y_scale.places(up), strict=True))
         data = polyline(simplified(places, TOLERANCE_PX))
         drawn.append(line(data, COLOURS[each.precision], DASHES[each.rank % len(DASHES)], each.name))
+        signs.append(sign(each.precision, x_scale.at(statistics.median(each.values)), y_scale.at(50)))
     keys, height = _keys([(each.name, each.precision, each.rank) for each in lines])
     body = (
         x_axis(x_scale, TOP, BOTTOM, x_title)
         + y_axis(y_scale, left, RIGHT, "% of calls within")
         + element("g", *drawn, stroke_width=1.6)
+        + "".join(signs)
         + keys
     )
     medians = sorted((statistics.median(each.values), each.name) for each in lines)
     (least, quickest), (most, slowest) = medians[0], medians[-1]
-    description = (
-        f"Share of calls within so many {x_title}; medians from {least:.3g} ({quickest}) to {most:.3g} ({slowest})."
-    )
+    description = f"Share of calls by {x_title}; medians from {least:.3g} ({quickest}) to {most:.3g} ({slowest})."
     return Chart("ecdf", title, description, NARROW, BOTTOM + 44 + height, body)
 
 
@@ -128,7 +132,8 @@ def latency_ends(distributions: Sequence[Sequence[float]]) -> tuple[float, float
 def rounds_chart(title: str, lines: Sequence[Drift]) -> Chart:
     """Cost over the cell's median of each round, thin, and of each lane, bold; rejected rounds get a cross.
 
-    Rounds are numbered from 0 in the order they ran; all lines (1 to MOST_LINES) have the same lanes.
+    Rounds are numbered from 0 in the order they ran; all lines (1 to MOST_LINES) have the same lanes, and the
+    sign of their precision at the last.
     """
     longest = max(lines, key=lambda each: len(each.turns))
     count = len(longest.turns)
@@ -137,11 +142,12 @@ def rounds_chart(title: str, lines: Sequence[Drift]) -> Chart:
     left = y_room(y_scale)
     ticks = fit_scale([0, count], left, RIGHT).ticks
     x_scale = Scale(0, count, left, RIGHT, False, tuple(each for each in ticks if each <= count))
-    thin, bold = [], []
+    thin, bold, signs = [], [], []
     for each in lines:
         rounds, lanes = _drift_paths(each, x_scale, y_scale)
         thin.append(element("path", d=rounds, stroke=COLOURS[each.precision]))
-        bold.append(line(lanes, COLOURS[each.precision], DASHES[each.rank % len(DASHES)], each.name))
+        bold.append(line(polyline(lanes), COLOURS[each.precision], DASHES[each.rank % len(DASHES)], each.name))
+        signs.append(sign(each.precision, *lanes[-1]))
     keys, height = _keys([(each.name, each.precision, each.rank) for each in lines])
     body = (
         x_axis(x_scale, BOTTOM, BOTTOM, f"round ({len(longest.lane_medians())} lanes, parted by lines)")
@@ -149,6 +155,7 @@ def rounds_chart(title: str, lines: Sequence[Drift]) -> Chart:
         + _lane_borders(longest, x_scale)
         + element("g", *thin, stroke_opacity="0.45")
         + element("g", *bold, stroke_width=2)
+        + "".join(signs)
         + _crosses(longest, x_scale)
         + keys
     )
@@ -176,8 +183,8 @@ def _crosses(drift: Drift, scale: Scale) -> str:
     return element("path", tooltip("rejected rounds"), d=data, stroke="currentColor") if data else ""
 
 
-def _drift_paths(drift: Drift, x_scale: Scale, y_scale: Scale) -> tuple[str, str]:
-    """Path data of the rounds, broken between lanes, and of the lanes' medians at the lanes' middles."""
+def _drift_paths(drift: Drift, x_scale: Scale, y_scale: Scale) -> tuple[str, list[tuple[float, float]]]:
+    """Path data of the rounds, broken between lanes, and the places of the lanes' medians at the lanes' middles."""
     step = math.ceil(len(drift.turns) / MOST_POINTS)
     medians = drift.lane_medians()
     thin, bold = [], []
@@ -193,9 +200,9 @@ def _drift_paths(drift: Drift, x_scale: Scale, y_scale: Scale) -> tuple[str, str
         begin += len(costs)
     if len(bold) == 1:  # a line of one lane: as long as the lane
         bold = [(x_scale.at(0), bold[0][1]), (x_scale.at(begin), bold[0][1])]
-    return "".join(thin), polyline(bold)
+    return "".join(thin), bold
 
 
 def _keys(lines: Sequence[tuple[str, Precision, int]]) -> tuple[str, float]:
-    keys = [Key(line_swatch(COLOURS[precision], DASHES[rank % len(DASHES)]), name) for name, precision, rank in lines]
+    keys = [Key(line_swatch(precision, DASHES[rank % len(DASHES)]), name) for name, precision, rank in lines]
     return legend(keys, BOTTOM + 42, NARROW)

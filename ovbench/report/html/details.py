@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ovbench.config import Config, Precision, cell_name
+from ovbench.config import Cache, Config, Precision, cell_name
 from ovbench.layers import LayerComparison, LayerPair
 from ovbench.report.accuracy import accuracy_lines, accuracy_table, outputs_lines, outputs_table
 from ovbench.report.html.bars import Bar, Stretch, paired_chart, stacked_chart
 from ovbench.report.html.intervals import Row
 from ovbench.report.html.parts import Figure, Part, Table, from_terminal, make_table
 from ovbench.report.html.svg import COLOURS, GREY, OLIVE, PURPLE, TEAL
-from ovbench.report.html.verdicts import date_of, interval_figures, models_of, of_model, several_models
+from ovbench.report.html.verdicts import date_of, in_percent, interval_figures, models_of, of_model, several_models
 from ovbench.report.numbers import DASH, mebibytes, megabytes, milliseconds, percent, ratio, significant
 from ovbench.report.pipeline import pipeline_notes, pipelines_table
 from ovbench.report.reference import reference_notes, reference_table
-from ovbench.stats import Estimate
 from ovbench.story.facts import AccuracyStory, CellStory, StartStory, Story
 
 PHASES = {
@@ -45,10 +44,28 @@ def startup_part(story: Story, heading: str, stories: Sequence[Story]) -> Part:
         starts = [each for each in shown if (each.config.model, each.config.precision) == (model, precision)]
         figures.append(_startup(f"{precision.value}{of_model(story, model)}", starts, most))
     notes = [f"{each.name}{of_model(story, each.config.model)}: {each.fault}" for each in story.starts if each.fault]
-    if figures:
-        notes.insert(0, "Medians of fresh processes. Total leaves out the import, which is the same for all; the bar "
-                        "does not.")  # fmt: skip
-    return Part(heading=heading, figures=tuple(figures), notes=tuple(notes))
+    reading = ("Medians of fresh processes. Total leaves out the import, which is the same for all; the bar does not.",)
+    return Part(heading=heading, lines=_startup_lines(story), figures=tuple(figures),
+                reading=reading if figures else (), notes=tuple(notes))  # fmt: skip
+
+
+def _startup_lines(story: Story) -> tuple[str, ...]:
+    """How long it takes without a model cache, and with a warm one; a line for each model."""
+    lines = []
+    for model in models_of(story):
+        told = []
+        for precision in Precision:
+            wholes = {
+                each.config.cache: f"{milliseconds(_whole_ns(each))} ms"
+                for each in story.starts
+                if each.starts and (each.config.model, each.config.precision) == (model, precision)
+            }
+            if Cache.OFF in wholes:
+                warm = f" ({wholes[Cache.WARM]} from a warm cache)" if Cache.WARM in wholes else ""
+                told.append(f"{precision.value} {wholes[Cache.OFF]}{warm}")
+        if told:
+            lines.append(f"From a new process to the first answer{of_model(story, model)}: {', '.join(told)}.")
+    return tuple(lines)
 
 
 def _whole_ns(story: StartStory) -> float:
@@ -95,7 +112,10 @@ def accuracy_part(story: Story, heading: str, stories: Sequence[Story]) -> Part:
         if outputs:
             tables.append(from_terminal(outputs_table("", outputs), f"Outputs{of_model(story, model)} beside FP32's"))
             notes += outputs_lines(outputs)
-    return Part(heading=heading, figures=tuple(figures), tables=tuple(tables), notes=tuple(notes))
+    labelled = any(each.agreement and each.agreement.mcnemar_p is not None for each in story.accuracy)
+    reading = ("McNemar p: how often chance alone splits the images that only one has right as unevenly.",)
+    return Part(heading=heading, figures=tuple(figures), tables=tuple(tables), reading=reading if labelled else (),
+                notes=tuple(notes))  # fmt: skip
 
 
 def _judged(story: Story, model: str) -> list[AccuracyStory]:
@@ -120,15 +140,10 @@ def _share_rows(story: Story, model: str, field: str, gate: str) -> Sequence[tup
         share = None if each.agreement is None else getattr(each.agreement, field)
         if share is not None and (each.precision is not Precision.FP32 or field == "label_top1"):
             floor = floors.get(each.precision)
-            row = Row(each.precision.value, each.precision, _in_percent(share), percent(share),
+            row = Row(each.precision.value, each.precision, in_percent(share), percent(share),
                       None if floor is None else 100 * floor)  # fmt: skip
             told.append((row, (percent(share), str(share.count), DASH if floor is None else f"{100 * floor:.1f} %")))
     return told
-
-
-def _in_percent(share: Estimate) -> Estimate:
-    low, high = (None if each is None else 100 * each for each in (share.low, share.high))
-    return Estimate(100 * share.value, low, high, share.count)
 
 
 # ----------------------------------------------------------------------------------------------------------- layers
@@ -140,7 +155,18 @@ def layers_part(story: Story, heading: str) -> Part:
     notes = [text for each in compared for text in _layer_notes(story, each)]
     notes += [f"{config.key}: no layers: {fault}" for config, fault in story.layer_faults.items()]
     figures = tuple(_layers(story, each) for each in compared)
-    return Part(heading=heading, figures=figures, notes=tuple(dict.fromkeys(notes)))
+    lines = tuple(_layers_line(story, each) for each in compared)
+    return Part(heading=heading, lines=lines, figures=figures, notes=tuple(dict.fromkeys(notes)))
+
+
+def _layers_line(story: Story, compared: LayerComparison) -> str:
+    """How much of the time the layers that are shown take, and how many of all got slower."""
+    subject = compared.subject
+    shown_us = sum(map(compared.cost_us, compared.costliest))
+    name = f"{subject.config.precision.value}{of_model(story, subject.config.model)}"
+    share = f"The {len(compared.costliest)} costliest layers take {shown_us / subject.layers_us:.0%} of the time of all"
+    slower = "" if compared.other is None else f"; SLOWER than in FP32: {len(compared.slower)} of {len(compared.pairs)}"
+    return f"{share} in {name}{slower}.".replace("%", " %")
 
 
 def _layer_notes(story: Story, compared: LayerComparison) -> list[str]:
@@ -175,13 +201,14 @@ def _layers(story: Story, compared: LayerComparison) -> Figure:
             Stretch(cost, COLOURS[precision], f"{precision.value}: {significant(cost)} µs, {kernel}")
             for cost, precision, kernel in zip(costs, names, kernels, strict=True)
         )
-        figure = f"{ratio(pair.ratio).partition(' ')[0]}×" if pair.ratio else f"{significant(max(costs))} µs"
+        figure = f"{' → '.join(map(significant, costs))} µs"
+        figure += f", {ratio(pair.ratio).partition(' ')[0]}×" if pair.ratio else ""
         bars.append(Bar(f"{rank} {pair.main.name}", figure, stretches))
         told = [text for cost, kernel in zip(costs, kernels, strict=True) for text in (kernel, significant(cost))]
         ratios = () if compared.other is None else (ratio(pair.ratio), "SLOWER" if pair.slower else DASH)
         rows.append((str(rank), pair.main.name, pair.main.kind, *told, *ratios))
     of = of_model(story, compared.subject.config.model)
-    title = " and ".join(each.value for each in names) + of
+    title = f"The {len(bars)} costliest in {compared.subject.config.precision.value}{of}"
     columns = [text for name in names for text in (f"{name.value} kernel", "µs")]
     headings = (
         "#",

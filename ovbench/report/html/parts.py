@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ovbench.report.html.svg import NARROW, Chart
+from ovbench.report.numbers import DASH
 from ovbench.verdict import Outcome, Verdict
 
 if TYPE_CHECKING:  # a table of the terminal, told again: only its own module draws it
@@ -38,10 +39,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart, and its numbers as a table."""
+    """A chart, and its numbers as a table; ``small``: the chart again as a phone shows it, where it is too wide."""
 
     chart: Chart
     table: Table
+    small: Chart | None = None
 
     @property
     def wide(self) -> bool:
@@ -51,16 +53,20 @@ class Figure:
 
 @dataclass(frozen=True)
 class Tile:
-    """One figure that is told in large: ``4.71 ms``, what it is, and of what."""
+    """One figure that is told in large: ``4.71 ms``, what it is, and of what; a verdict's ``state`` colours it."""
 
     name: str
     figure: str
     of: str = ""
+    state: str = ""
 
 
 @dataclass(frozen=True)
 class Part:
-    """What a section says of one session, in the order that it is laid out."""
+    """What a section says of one session, in the order that it is laid out.
+
+    ``reading`` tells how to read it, which is the same for every session; ``notes`` are of this one.
+    """
 
     heading: str = ""
     lines: tuple[str, ...] = ()
@@ -70,6 +76,7 @@ class Part:
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
     code: str = ""
+    reading: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -83,6 +90,7 @@ class Part:
             or self.tables
             or self.figures
             or self.code
+            or self.reading
             or self.notes
         )
 
@@ -94,6 +102,28 @@ class Section:
     identity: str
     title: str
     parts: tuple[Part, ...]
+
+
+def without_empty(table: Table, headings: Sequence[str]) -> Table:
+    """The table without those of the columns under ``headings`` that have dashes alone."""
+    kept = [place for place, heading in enumerate(table.headings)
+            if heading not in headings or any(row[place] != DASH for row in table.rows)]  # fmt: skip
+    rows = tuple(tuple(row[place] for place in kept) for row in table.rows)
+    texts = frozenset(new for new, place in enumerate(kept) if place in table.texts)
+    return replace(table, headings=tuple(table.headings[place] for place in kept), rows=rows, texts=texts)
+
+
+def beside_others(figure: Figure) -> Figure:
+    """The same, small enough to stand beside others."""
+    return Figure(figure.small or figure.chart, figure.table)
+
+
+def labelled(figure: Figure, label: str) -> Figure:
+    """The same of the session that ``label`` names."""
+    return Figure(
+        replace(figure.chart, title=f"{figure.chart.title}, {label}"),
+        replace(figure.table, caption=f"{figure.table.caption}, {label}"),
+    )
 
 
 def make_table(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from ovbench.config import Config, Hint, Precision
 from ovbench.report.html.curves import (
+    BEYOND_P95,
     DASHES,
     LEAST_RELATIVE,
     MOST_LINES,
@@ -21,9 +22,10 @@ from ovbench.report.html.curves import (
     latency_ends,
     rounds_chart,
 )
-from ovbench.report.html.parts import Figure, Part, make_table
+from ovbench.report.html.parts import Figure, Part, beside_others, make_table
 from ovbench.report.html.scatter import Point, pareto_front, scatter_chart
-from ovbench.report.html.verdicts import capitalized, models_of, of_model, shown_cells
+from ovbench.report.html.svg import NARROW, WIDE
+from ovbench.report.html.verdicts import capitalized, models_of, of_model, several_models, shown_cells
 from ovbench.report.numbers import DASH, milliseconds, significant
 from ovbench.stats import quantiles
 from ovbench.story.facts import CellStory, Story
@@ -40,14 +42,29 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 
 def scatter_part(story: Story, heading: str, stories: Sequence[Story]) -> Part:
     """Every cell that has both figures, a chart for each model, on the axes of all ``stories``."""
-    figures = []
+    figures, lines = [], []
     for model in models_of(story):
         cells = _placed(story, model)
         if cells:
             alike = [_point(cell) for each in stories for cell in _placed(each, model)]
-            figures.append(_scatter(f"Median latency against images a second{of_model(story, model)}", cells, alike))
-    notes = ("Up and to the left is better. Rows of the throughput hint show latency under load.",) if figures else ()
-    return Part(heading=heading, figures=tuple(figures), notes=notes)
+            figure = _scatter(f"Median latency against images a second{of_model(story, model)}", cells, alike)
+            figures.append(beside_others(figure) if several_models(story) else figure)
+            lines += _front_lines(story, model, [_point(cell) for cell in cells])
+    reading = ("Up and to the left is better. Rows of the throughput hint show latency under load.",)
+    return Part(heading=heading, lines=tuple(lines), figures=tuple(figures), reading=reading if figures else ())
+
+
+def _front_lines(story: Story, model: str, points: Sequence[Point]) -> list[str]:
+    """What is on the front, of two cells or more."""
+    front = pareto_front(points)
+    named = [f"{each.name} ({each.figures})" for each in front]
+    if len(points) == 1:
+        return []
+    if len(front) == 1:
+        return [f"{named[0]} is best in both{of_model(story, model)}."]
+    ends = " and ".join(named) if len(front) == 2 else f"from {named[0]} to {named[-1]}"
+    told = f"{len(front)} of {len(points)} configurations{of_model(story, model)} are on the Pareto front"
+    return [f"{told}, where less latency costs images a second: {ends}."]
 
 
 def _placed(story: Story, model: str) -> list[CellStory]:
@@ -62,8 +79,8 @@ def _point(cell: CellStory) -> Point:
     summary = cell.summary
     assert summary is not None
     assert summary.p50_ns is not None
-    said = f"{cell.name}: {milliseconds(summary.p50_ns)} ms, {significant(summary.frames_per_second)} FPS"
-    return Point(cell.name, cell.config.precision, summary.p50_ns / 1e6, summary.frames_per_second, said)
+    figures = f"{milliseconds(summary.p50_ns)} ms, {significant(summary.frames_per_second)} FPS"
+    return Point(cell.name, cell.config.precision, summary.p50_ns / 1e6, summary.frames_per_second, figures)
 
 
 def _scatter(title: str, cells: Sequence[CellStory], alike: Sequence[Point]) -> Figure:
@@ -75,8 +92,10 @@ def _scatter(title: str, cells: Sequence[CellStory], alike: Sequence[Point]) -> 
         assert summary is not None
         latencies = (milliseconds(summary.p50_ns), milliseconds(summary.p99_ns))
         rows.append((cell.name, *latencies, significant(point.y), "yes" if point in front else DASH))
-    chart = scatter_chart(title, points, alike, "median latency, ms", "images a second")
-    return Figure(chart, make_table(title, ("cell", "p50 ms", "p99 ms", "FPS", "Pareto front"), rows))
+    chart, small = (
+        scatter_chart(title, points, alike, "median latency, ms", "images a second", width) for width in (WIDE, NARROW)
+    )
+    return Figure(chart, make_table(title, ("cell", "p50 ms", "p99 ms", "FPS", "Pareto front"), rows), small)
 
 
 # ---------------------------------------------------------------------------------------------------------- groups
@@ -117,6 +136,7 @@ def _cut(title: str, cells: Sequence[CellStory]) -> list[tuple[str, list[tuple[C
 def ecdf_part(story: Story, heading: str, stories: Sequence[Story]) -> Part:
     """How the calls of each cell are distributed, one axis for each model and hint of all ``stories``."""
     figures, cut_off, calls = [], 0, 0
+    lines = tuple(line for model in models_of(story) for line in _steadiness_lines(story, model))
     for title, plot in _groups(story):
         curves = [
             Distribution(cell.name, cell.config.precision, rank, [each / 1e6 for each in cell.calls_ns])
@@ -125,18 +145,38 @@ def ecdf_part(story: Story, heading: str, stories: Sequence[Story]) -> Part:
         ]
         if curves:
             ends = _ends_ms(stories, plot[0][0].config)
-            chart = ecdf_chart(capitalized(title), curves, ends, "ms")
+            chart = ecdf_chart(capitalized(title), curves, ends, "latency of a call, ms")
             cut_off += sum(len(each.values) - bisect.bisect_right(each.values, ends[1]) for each in curves)
             calls += sum(len(each.values) for each in curves)
             rows = [_quantiles(cell) for cell, _rank in plot if cell.calls_ns]
             headings = ("cell", "calls", *(f"p{100 * each:g}" for each in QUANTILES), "most")
             figures.append(Figure(chart, make_table(f"{capitalized(title)}: latency of calls, ms", headings, rows)))
+    reading = (
+        "Every call that counts; under the throughput hint, latency under load.",
+        "Further left is faster, steeper is steadier; each line's sign is at its median.",
+    )
     notes = []
-    if figures:
-        notes.append("Every call that counts; under the throughput hint, latency under load. Steeper is steadier.")
     if cut_off:
-        notes.append(f"{cut_off} of {calls} calls lie beyond the ends of the axes, which are twice the greatest p95.")
-    return Part(heading=heading, figures=tuple(figures), notes=tuple(notes))
+        notes.append(
+            f"{cut_off} of {calls} calls lie beyond the ends of the axes, which are {BEYOND_P95:g} times the greatest "
+            "p95."
+        )
+    return Part(heading=heading, lines=lines, figures=tuple(figures), reading=reading if figures else (),
+                notes=tuple(notes))  # fmt: skip
+
+
+def _steadiness_lines(story: Story, model: str) -> list[str]:
+    """Which cells' calls differ least and most, of two cells or more."""
+    spreads = sorted(
+        (each.summary.p95_ns / each.summary.p50_ns, each.name)
+        for each in shown_cells(story)
+        if each.config.model == model and each.summary and each.summary.p50_ns and each.summary.p95_ns
+    )
+    if len(spreads) < 2:
+        return []
+    (least, steadiest), (most, other) = spreads[0], spreads[-1]
+    told = f"Steadiest{of_model(story, model)}: {steadiest}, whose p95 is {least:.2f} times its median"
+    return [f"{told}; least steady: {other}, {most:.2f} times."]
 
 
 def _ends_ms(stories: Sequence[Story], config: Config) -> tuple[float, float]:
@@ -160,6 +200,7 @@ def _quantiles(cell: CellStory) -> tuple[str, ...]:
 def rounds_part(story: Story, heading: str) -> Part:
     """What each lane and round cost beside the cell's median, so that a drift of the machine shows."""
     figures, edged = [], 0
+    lines = tuple(line for model in models_of(story) for line in _drift_lines(story, model))
     few = len(shown_cells(story)) <= MOST_DRIFTS
     for title, drifts in _drifts_by_cell(story) if few else _drifts_by_precision(story):
         lanes = sorted({turn.lane for drift in drifts for turn in drift.turns})
@@ -168,17 +209,32 @@ def rounds_part(story: Story, heading: str) -> Part:
         rows = [_lanes(drift, lanes) for drift in drifts]
         figures.append(Figure(rounds_chart(title, drifts), make_table(caption, headings, rows)))
         edged += beyond(drifts)
+    reading = (
+        f"Thin: each round{'' if few else ', the median over cells'}. Bold: the median of each lane, a fresh process.",
+        "A machine that drifts moves all cells alike, which ratios taken inside rounds do not see.",
+    )
     notes = []
-    if figures:
-        notes.append(
-            f"Thin: each round{'' if few else ', the median over cells'}. Bold: the median of each lane, a fresh "
-            "process. A machine that drifts moves all cells alike, which ratios taken inside rounds do not see."
-        )
     if edged:
         notes.append(f"{edged} rounds lie beyond {LEAST_RELATIVE:g} to {MOST_RELATIVE:g} and are drawn at the edge.")
     if figures and story.measured.rejected:
         notes.append("Crosses: rounds in which others took more than a tenth of the cores.")
-    return Part(heading=heading, figures=tuple(figures), notes=tuple(notes))
+    return Part(heading=heading, lines=lines, figures=tuple(figures), reading=reading if figures else (),
+                notes=tuple(notes))  # fmt: skip
+
+
+def _drift_lines(story: Story, model: str) -> list[str]:
+    """Between what the middle of a model's cells moved from lane to lane, of two lanes or more."""
+    cells = [each for each in shown_cells(story) if each.config.model == model and each.costs]
+    lanes: dict[int, list[float]] = {}
+    for cell in cells:
+        for lane, median in Drift(cell.name, cell.config.precision, 0, _turns([cell])).lane_medians().items():
+            lanes.setdefault(lane, []).append(median)
+    middles = {lane: statistics.median(found) for lane, found in lanes.items()}
+    if len(middles) < 2:
+        return []
+    least, most = min(middles, key=middles.__getitem__), max(middles, key=middles.__getitem__)
+    ends = " to ".join(f"{middles[lane]:.2f} (lane {lane + 1})" for lane in (least, most))
+    return [f"From one fresh process to another, the middle cell{of_model(story, model)} cost {ends} times its median."]
 
 
 def _drifts_by_cell(story: Story) -> list[tuple[str, list[Drift]]]:

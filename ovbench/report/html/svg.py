@@ -167,6 +167,11 @@ def mark(precision: Precision, x: float, y: float, said: str, filled: bool) -> s
     return element("path", *inside, data_mark="", d=_shape(precision, x, y), **_look(precision, filled))
 
 
+def sign(precision: Precision, x: float, y: float) -> str:
+    """The filled shape of a precision on a line, so that not its colour alone tells it; it stands for no value."""
+    return element("path", d=_shape(precision, x, y), fill=COLOURS[precision])
+
+
 def mark_swatch(precision: Precision, filled: bool = True) -> Swatch:
     """The shape of a precision for a legend."""
     return lambda x, y: element("path", d=_shape(precision, x, y), **_look(precision, filled))
@@ -209,9 +214,14 @@ def legend(keys: Sequence[Key], top: float, width: float, left: float = 0) -> tu
     return (drawn, 18.0 * (row + 1)) if keys else ("", 0.0)
 
 
-def line_swatch(colour: str, dash: str = "") -> Swatch:
-    """A piece of line for a legend."""
-    return lambda x, y: element("path", d=f"M{number(x - 11)} {number(y)}h22", stroke=colour, **dashed(dash))
+def line_swatch(precision: Precision, dash: str = "") -> Swatch:
+    """A piece of a precision's line for a legend, with its sign."""
+
+    def draw(x: float, y: float) -> str:
+        piece = element("path", d=f"M{number(x - 12)} {number(y)}h24", stroke=COLOURS[precision], **dashed(dash))
+        return piece + sign(precision, x, y)
+
+    return draw
 
 
 def box_swatch(colour: str, opacity: str = "1") -> Swatch:
@@ -237,8 +247,8 @@ class Chart:
     height: float
     body: str
 
-    def svg(self, identity: str) -> Markup:
-        """The element, its title and description under ids that begin with ``identity``."""
+    def svg(self, identity: str, hidden: bool = False) -> Markup:
+        """The element, its title and description under ids that begin with ``identity``; ``hidden``: till styled."""
         return Markup(  # every text in it went through ``escape``
             element(
                 "svg",
@@ -253,5 +263,6 @@ class Chart:
                 fill="none",
                 font_family=FONT,
                 font_size=TEXT_PX,
+                **({"display": "none"} if hidden else {}),
             )
         )

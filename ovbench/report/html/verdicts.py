@@ -6,14 +6,16 @@ import datetime
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from ovbench.agreement import Agreement, judge_drop
+from ovbench.config import Precision
 from ovbench.floors import SPEEDUP
 from ovbench.report.baseline import judged_text
 from ovbench.report.gates import gate_text
 from ovbench.report.html.intervals import MOST_ROWS, Row, intervals_chart, values_of
-from ovbench.report.html.parts import Figure, Part, Table, Tile, make_table
+from ovbench.report.html.parts import Figure, Part, Table, Tile, make_table, without_empty
 from ovbench.report.layers import shortened
 from ovbench.report.numbers import DASH, megabytes, milliseconds, ran_as, ratio, significant
-from ovbench.stats import MIN_REPLICATES
+from ovbench.stats import MIN_REPLICATES, Estimate
 from ovbench.story.facts import CellStory, Story
 from ovbench.story.figures import NOISE_BAND
 from ovbench.verdict import Outcome, Verdict
@@ -21,6 +23,14 @@ from ovbench.verdict import Outcome, Verdict
 LONGEST_NAME = 48  # letters of a model's name in a title
 COUNTED_VERDICTS = (Verdict.FASTER, Verdict.SLOWER, Verdict.SAME, Verdict.UNSURE)
 COUNTED_OUTCOMES = (Outcome.FAILED, Outcome.UNSURE, Outcome.HELD, Outcome.SKIPPED)
+
+READING = (
+    "A cell's name: precision; hint: lat (latency) or thr (throughput); streams; model cache, or copied (inputs).",
+    "After it, what was set: t threads, r requests, b batch.",
+    "Ran as: kernels by multiply-accumulates, s streams, t threads, r requests. Top-1: first answers that are FP32's.",
+    "Rows of the throughput hint show latency under load.",
+    "Speed-ups are taken inside rounds, their intervals over fresh processes.",
+)
 
 
 def several_models(story: Story) -> bool:
@@ -59,6 +69,7 @@ def verdicts_part(story: Story, heading: str, stories: Sequence[Story]) -> Part:
         alerts=_alerts(story),
         tables=tuple(_cells_table(story, model) for model in models_of(story) if _rows_of(story, model)),
         figures=tuple(each for model in by_model for each in _speedups(story, model, stories)),
+        reading=READING if shown else (),
         notes=_notes(story, shown),
     )
 
@@ -79,7 +90,35 @@ def _sentences(story: Story, by_model: Mapping[str, Sequence[CellStory]]) -> tup
         else "No configuration was measured"
     )
     first = f"{measured} on {where} with OpenVINO {openvino}. {_gates_sentence(story)}"
-    return (first, *(line for model, cells in by_model.items() if (line := _best_sentence(story, model, cells))))
+    best = (line for model, cells in by_model.items() if (line := _best_sentence(story, model, cells)))
+    return (first, *best, *_accuracy_sentences(story))
+
+
+def _accuracy_sentences(story: Story) -> tuple[str, ...]:
+    """What the answers of each lower precision are worth, of the models that classify."""
+    sentences = []
+    for model in models_of(story):
+        of = f"{short_name(model)}: " if several_models(story) else ""
+        for each in story.accuracy:
+            if each.model == model and each.precision is not Precision.FP32 and each.agreement is not None:
+                share = f"{100 * each.agreement.top1.value:.1f} % of {each.agreement.images} images"
+                drop = _drop(each.agreement, each.max_drop)
+                sentences.append(f"{of}{each.precision.value} gives FP32's first answer on {share}{drop}.")
+    return tuple(sentences)
+
+
+def _drop(agreement: Agreement, max_drop: float) -> str:
+    """What a precision costs in accuracy, and whether that is less than is allowed; "" without labels."""
+    if agreement.label_top1_drop is None:
+        return ""
+    held = f"less than {100 * max_drop:g}: {judge_drop(agreement, max_drop).outcome.value}"
+    return f"; its top-1 accuracy drops by {ratio(in_percent(agreement.label_top1_drop))} points ({held})"
+
+
+def in_percent(share: Estimate) -> Estimate:
+    """A share, or a difference of shares, in percent or points."""
+    low, high = (None if each is None else 100 * each for each in (share.low, share.high))
+    return Estimate(100 * share.value, low, high, share.count)
 
 
 def _gates_sentence(story: Story) -> str:
@@ -136,12 +175,15 @@ def _tiles(story: Story, by_model: Mapping[str, Sequence[CellStory]]) -> tuple[T
     outcomes = Counter(gate.outcome for gate in story.gates)
     if outcomes:
         tiles.append(
-            _counts_tile("Gates", [f"{outcomes[each]} {each.value}" for each in COUNTED_OUTCOMES if outcomes[each]])
+            counts_tile("Gates", [(outcomes[each], each.value) for each in COUNTED_OUTCOMES if outcomes[each]])
         )
     verdicts = Counter(each.verdict for cells in by_model.values() for each in cells if each.verdict)
     if verdicts:
-        told = [f"{verdicts[each]} {each.value}" for each in COUNTED_VERDICTS if verdicts[each]]
-        tiles.append(_counts_tile("Beside FP32", told))
+        tiles.append(
+            counts_tile(
+                "Speed beside FP32", [(verdicts[each], each.value) for each in COUNTED_VERDICTS if verdicts[each]]
+            )
+        )
     if len(by_model) == 1:
         cells = next(iter(by_model.values()))
         quickest, fastest = _least_latency(cells), _most_images(cells)
@@ -152,9 +194,10 @@ def _tiles(story: Story, by_model: Mapping[str, Sequence[CellStory]]) -> tuple[T
     return tuple(tiles)
 
 
-def _counts_tile(name: str, counts: Sequence[str]) -> Tile:
-    """The worst count in large, the others below."""
-    return Tile(name, counts[0], ", ".join(counts[1:]) or "all of them")
+def counts_tile(name: str, counts: Sequence[tuple[int, str]]) -> Tile:
+    """The first of (count, verdict) in large, the others below."""
+    first, *others = (f"{count} {verdict}" for count, verdict in counts)
+    return Tile(name, first, ", ".join(others) or "all of them", counts[0][1])
 
 
 def _alerts(story: Story) -> tuple[str, ...]:
@@ -180,26 +223,27 @@ def _rows_of(story: Story, model: str) -> list[CellStory]:
 
 
 def _cells_table(story: Story, model: str) -> Table:
-    headings = ("cell", "ran as", "MB", "p50 ms", "p95 ms", "p99 ms", "FPS", "over FP32 [95 %]", "top-1 %", "verdict")
+    headings = ("cell", "p50 ms", "p95 ms", "p99 ms", "FPS", "over FP32 [95 %]", "verdict", "top-1 %", "MB", "ran as")
     rows = [_cell_row(story, cell) for cell in _rows_of(story, model)]
-    return make_table(f"Every configuration{of_model(story, model)} that was measured", headings, rows)
+    table = make_table(f"Every configuration{of_model(story, model)} that was measured", headings, rows)
+    return without_empty(table, ("top-1 %", "MB"))
 
 
 def _cell_row(story: Story, cell: CellStory) -> tuple[str, ...]:
     summary, name = cell.summary, cell.name
     if summary is None or cell.fault:
-        return (name, *[DASH] * 8, "no evidence")
+        return (name, *[DASH] * 5, "no evidence", *[DASH] * 3)
     return (
         name,
-        ran_as(cell.effective),
-        megabytes(cell.size_bytes),
         milliseconds(summary.p50_ns),
         milliseconds(summary.p95_ns),
         milliseconds(summary.p99_ns),
         significant(summary.frames_per_second),
         ratio(cell.speedup),
-        _top1(story, cell),
         DASH if cell.verdict is None else cell.verdict.value,
+        _top1(story, cell),
+        megabytes(cell.size_bytes),
+        ran_as(cell.effective),
     )
 
 
@@ -254,15 +298,10 @@ def interval_figures(
 
 
 def _notes(story: Story, shown: Sequence[CellStory]) -> tuple[str, ...]:
-    """What the table's words mean, and what bears on all its figures."""
+    """What bears on all figures."""
     notes = []
     if story.exit_status is None:
         notes.append("The session was killed or is not over: this is what it had measured.")
-    if shown:
-        notes.append(
-            "Ran as: kernels by multiply-accumulates, s streams, t threads, r requests. Rows of the throughput hint "
-            "show latency under load. Speed-ups are taken inside rounds, their intervals over fresh processes."
-        )
     if shown and story.measured.lanes < MIN_REPLICATES:
         notes.append(f"Fewer than {MIN_REPLICATES} fresh processes give no interval: raise --ov-budget.")
     rejected = len(story.measured.rejected)
