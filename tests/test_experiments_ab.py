@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from ovbench import ab, runtime, worker
 from ovbench.comparison import MIN_PAIRS, PAIR_S, Comparison
 from ovbench.errors import BadInput, BadOption, NothingMeasured
-from ovbench.experiments import aa, pools, power
+from ovbench.experiments import aa, looks, pools, power
 from ovbench.experiments.pools import Pool, PoolPair, Replayed, Whole
 from ovbench.hosts import alarm_bound
 from ovbench.sides import Side
@@ -43,6 +43,21 @@ def pool_of(means: Sequence[float], spread: float = 0.0, rounds: int = 60, **hea
 
 def normal_pool(count: int, pair_sd: float, mean: float = 0.0, seed: int = 0, **header: Any) -> Pool:
     return pool_of(np.random.default_rng(seed).normal(mean, pair_sd, count).tolist(), **header)
+
+
+# --- what looking costs ---
+
+
+def test_paid_looks_keep_their_promise_and_unpaid_ones_do_not() -> None:
+    unpaid, paid = looks.false_alarms(20_000).values()
+    assert all(share > 2 * alpha for share, alpha in zip(unpaid[:2], looks.ALPHAS[:2], strict=True))
+    assert all(share < alpha for share, alpha in zip(paid[:2], looks.ALPHAS[:2], strict=True))
+
+
+def test_the_last_interval_holds_the_ratio_but_at_the_tolerance_itself() -> None:
+    held = {ratio: looks.coverage(ratio, 0.02, 5_000) for ratio in (1.0, 1.03, 1.1)}
+    assert min(held[1.0], held[1.1]) > 0.98
+    assert 0.92 < held[1.03] < 0.97
 
 
 # --- pools made into comparisons ---
