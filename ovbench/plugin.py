@@ -18,15 +18,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ovbench import config as matrix
-from ovbench import own
 from ovbench.config import Config, Mode, Precision
 from ovbench.errors import BadInput, OvbenchError
 from ovbench.models.names import names_of
 from ovbench.options import OPTIONS, Settings, Unsure, given_flags, read_settings, write_settings
-from ovbench.own import (  # pytest finds a plugin's fixtures in its module
-    REMARKS,
+from ovbench.own import wishes
+from ovbench.own.fixtures import (  # pytest finds a plugin's fixtures in its module
     SUITE,
-    cell_of,
     ov_campaign,
     ov_compiled,
     ov_config,
@@ -34,6 +32,8 @@ from ovbench.own import (  # pytest finds a plugin's fixtures in its module
     ov_paired,
     ov_suite,
 )
+from ovbench.own.held import hold_speedup
+from ovbench.own.session import NAMES, REMARKS, cell_of, session_of
 
 if TYPE_CHECKING:  # sessions without our benches import nothing of it
     from ovbench.suite import Suite
@@ -110,8 +110,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the options, and give pytest-benchmark its storage; it configures itself after us."""
     config.addinivalue_line("markers", "ov_cells(kind): which cells of the matrix a bench runs on: "
                             "all, sync, async, pairs, precisions, startup, baseline or reference")  # fmt: skip
-    names = "=, ".join((*own.AXES, own.FLOOR))
-    config.addinivalue_line("markers", f"{own.MARKER}({names}=): the cell of an own bench and its floor; "
+    names = "=, ".join((*wishes.AXES, wishes.FLOOR))
+    config.addinivalue_line("markers", f"{wishes.MARKER}({names}=): the cell of an own bench and its floor; "
                             "see docs/own-benches.md")  # fmt: skip
     config.stash[OUTCOMES] = {}
     config.stash[REMARKS] = []
@@ -223,13 +223,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _own_cells(metafunc: pytest.Metafunc) -> tuple[tuple[Config, ...], list[str]]:
     """The cells of an own bench and their ids, its marker checked; none for a test without one. Raises BadOption."""
     definition, fixtures = metafunc.definition, metafunc.fixturenames
-    if "ov_config" not in fixtures and definition.get_closest_marker(own.MARKER) is None:
+    if "ov_config" not in fixtures and definition.get_closest_marker(wishes.MARKER) is None:
         return (), []
-    wish = own.read_wish(definition)
+    wish = wishes.read_wish(definition)
     given = {name for name, text in given_options(metafunc.config).items() if text is not None}
-    cells = own.cells_of(wish, metafunc.config.stash[SETTINGS], given)
-    own.check_held(definition, wish, fixtures, cells)
-    return cells, own.ids_of(cells)
+    cells = wishes.cells_of(wish, metafunc.config.stash[SETTINGS], given)
+    wishes.check_held(definition, wish, fixtures, cells)
+    return cells, wishes.ids_of(cells)
 
 
 def _fixtures_of(item: pytest.Item) -> Sequence[str]:
@@ -240,7 +240,7 @@ def _kind(item: pytest.Item) -> str:
     marker = item.get_closest_marker("ov_cells")
     if marker is not None:
         return str(marker.args[0])
-    return OWN_KIND if own.CAMPAIGN in _fixtures_of(item) else MODEL_KIND
+    return OWN_KIND if wishes.CAMPAIGN in _fixtures_of(item) else MODEL_KIND
 
 
 def items_by_kind(items: Sequence[pytest.Item]) -> dict[str, list[Config]]:
@@ -260,7 +260,7 @@ def _measures(items: Sequence[pytest.Item]) -> bool:
 
 def _compares(items: Sequence[pytest.Item]) -> bool:
     """Whether any of these tests compares two sides."""
-    return any(own.PAIRED in _fixtures_of(item) and item.get_closest_marker("skip") is None for item in items)
+    return any(wishes.PAIRED in _fixtures_of(item) and item.get_closest_marker("skip") is None for item in items)
 
 
 @pytest.hookimpl(trylast=True)
@@ -272,7 +272,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     settings = config.stash[SETTINGS]
     asked = {BASELINE_KIND: bool(settings.baseline), REFERENCE_KIND: settings.reference}
     items[:] = [item for item in items if asked.get(_kind(item), True)]
-    refusal = (*config.stash[REFUSED], own.misplaced(items))[0]
+    refusal = (*config.stash[REFUSED], wishes.misplaced(items))[0]
     if not hasattr(config, "workerinput"):
         if refusal:
             raise pytest.UsageError(refusal)
@@ -331,7 +331,7 @@ def pytest_runtestloop(session: pytest.Session) -> object | None:
         policy = find_policy(config.rootpath)
         cells = [*kinds.get(OWN_KIND, []), *kinds.get(MODEL_KIND, [])]
         if cells:
-            settings, config.stash[own.NAMES] = own.session_of(settings, cells, config.stash[OURS])
+            settings, config.stash[NAMES] = session_of(settings, cells, config.stash[OURS])
             kinds = items_by_kind(session.items)
     except BadInput as error:
         raise pytest.UsageError(str(error)) from None
@@ -453,12 +453,12 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 def _broken_floor(item: pytest.Item) -> str:
     """What the floor of an own bench's marker says against its cell; "" where it holds, or there is none."""
     suite = item.config.stash.get(SUITE, None)
-    if suite is None or own.CAMPAIGN not in _fixtures_of(item):
+    if suite is None or wishes.CAMPAIGN not in _fixtures_of(item):
         return ""
-    cell, floor = cell_of(item), own.read_wish(item).min_speedup
+    cell, floor = cell_of(item), wishes.read_wish(item).min_speedup
     if cell is None or floor is None or cell.precision is Precision.FP32:
         return ""
-    gate = own.hold_speedup(suite, cell, floor)
+    gate = hold_speedup(suite, cell, floor)
     if gate is None:
         return f"{cell.id}: there is no speed-up over FP32 to hold its floor of {floor:g}"
     from ovbench.report.gates import failure_text

@@ -18,13 +18,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sessions import ROOT, Ended, Suite
 
-from ovbench import ab, own, plugin
+from ovbench import ab, plugin
 from ovbench import suite as suites
 from ovbench.campaign import Measurements
 from ovbench.comparison import Comparison
 from ovbench.config import AUTO, Cache, Config, Hint, Precision, expand
 from ovbench.errors import BadOption
 from ovbench.options import Settings, Unsure, read_settings, write_settings
+from ovbench.own import wishes
+from ovbench.own.held import hold_speedup
+from ovbench.own.paired import AskPaired
+from ovbench.own.session import REMARKS, SMOKE, session_of
 from ovbench.policy import Policy
 from ovbench.records import read_journal
 from ovbench.stats import ratio_estimate
@@ -154,7 +158,7 @@ def test_a_smoke_run_measures_nothing_and_skips_with_the_reason(make_project: An
     ended = make_project(*blocks()).run("--benchmark-disable", "-rs")
     assert ended.code == 0, ended.text
     assert "1 passed" in ended.out, "a test of a compiled model alone runs"
-    assert own.SMOKE in ended.out
+    assert SMOKE in ended.out
     assert ended.journal == []
 
 
@@ -178,7 +182,7 @@ def test_speed(ov_campaign):
 def test_a_marker_that_says_nothing_we_know_ends_in_one_line(make_project: Any) -> None:
     ended = make_project(UNKNOWN).run()
     assert ended.code == 4
-    names = ", ".join((*own.AXES, own.FLOOR))
+    names = ", ".join((*wishes.AXES, wishes.FLOOR))
     assert ended.errors() == [f"ERROR: test_block0.py::test_speed: ovbench(precison=...): unknown name: give {names}"]
 
 
@@ -209,7 +213,7 @@ def test_nothing_is_timed_under_xdist() -> None:
 
 def node(*markers: Mapping[str, Any], positional: tuple[Any, ...] = (), folder: Path = Path("/project")) -> Any:
     """A test whose markers are these, the nearest first."""
-    marks = [Mark(own.MARKER, positional, kwargs, _ispytest=True) for kwargs in markers]
+    marks = [Mark(wishes.MARKER, positional, kwargs, _ispytest=True) for kwargs in markers]
     return SimpleNamespace(
         nodeid="test_it.py::test_speed", path=folder / "test_it.py", own_markers=marks[:1],
         iter_markers=lambda name: iter([mark for mark in marks if mark.name == name]),
@@ -217,7 +221,7 @@ def node(*markers: Mapping[str, Any], positional: tuple[Any, ...] = (), folder: 
 
 
 def cells(*markers: Mapping[str, Any], settings: Settings | None = None, given: tuple[str, ...] = ()) -> list[Config]:
-    return list(own.cells_of(own.read_wish(node(*markers)), settings or Settings(), given))
+    return list(wishes.cells_of(wishes.read_wish(node(*markers)), settings or Settings(), given))
 
 
 def test_a_test_that_names_nothing_gets_one_cell() -> None:
@@ -235,7 +239,7 @@ def test_streams_left_open_are_the_hints() -> None:
 
 
 def test_markers_of_class_and_module_add_up_and_the_nearest_wins() -> None:
-    merged = own.read_wish(node({"precision": "FP32"}, {"precision": "BF16", "threads": 2}, {"min_speedup": 2}))
+    merged = wishes.read_wish(node({"precision": "FP32"}, {"precision": "BF16", "threads": 2}, {"min_speedup": 2}))
     assert merged.axes == {"precision": (Precision.FP32,), "threads": (2,)}
     assert merged.min_speedup == 2.0
 
@@ -243,7 +247,7 @@ def test_markers_of_class_and_module_add_up_and_the_nearest_wins() -> None:
 def test_a_model_lies_beside_its_test(tmp_path: Path) -> None:
     there = node({"model": ["nets/a.xml", Path("../b.onnx"), "embedded", "resnet-50"]}, folder=tmp_path / "tests")
     nets = (str(tmp_path / "tests/nets/a.xml"), str(tmp_path / "b.onnx"), "embedded", "resnet-50")
-    assert own.read_wish(there).axes["model"] == nets
+    assert wishes.read_wish(there).axes["model"] == nets
 
 
 AXES = {
@@ -266,13 +270,13 @@ def test_cells_are_the_axes_crossed_each_once(axes: dict[str, Any]) -> None:
         count *= len(written)
         assert {getattr(getattr(cell, name), "value", getattr(cell, name)) for cell in asked} == set(written)
     assert len(asked) == len(set(asked)) == count
-    assert len(set(own.ids_of(asked))) == count
+    assert len(set(wishes.ids_of(asked))) == count
 
 
 @given(st.fixed_dictionaries({}, optional=AXES))
 def test_a_sessions_settings_hold_every_own_cell(axes: dict[str, Any]) -> None:
     asked = cells({"model": ["/a/net.xml", "/b/net.xml"], **axes})
-    settings, names = own.session_of(Settings(), asked, beside_suite=False)
+    settings, names = session_of(Settings(), asked, beside_suite=False)
     assert names == {"/a/net.xml": "a-net", "/b/net.xml": "b-net"}
     assert read_settings(write_settings(settings)) == settings
     named = [Config.from_axes({**cell.axes, "model": names[cell.model]}) for cell in asked]
@@ -280,7 +284,7 @@ def test_a_sessions_settings_hold_every_own_cell(axes: dict[str, Any]) -> None:
 
 
 def test_beside_the_suite_its_models_and_axes_stay() -> None:
-    settings, names = own.session_of(Settings(), cells({"model": "net.xml", "precision": "W8"}), beside_suite=True)
+    settings, names = session_of(Settings(), cells({"model": "net.xml", "precision": "W8"}), beside_suite=True)
     assert settings.model == ("embedded", "/project/net.xml")
     assert names["/project/net.xml"] == "net"
     assert settings.precision == (*Settings().precision, Precision.W8)
@@ -291,7 +295,7 @@ def test_an_own_model_may_not_rename_the_suites() -> None:
     with pytest.raises(
         BadOption, match=r"^--ov-model other/net.xml: an own bench has another model of the name net: run them"
     ):
-        own.session_of(Settings(model=("other/net.xml",)), cells({"model": "net.xml"}), beside_suite=True)
+        session_of(Settings(model=("other/net.xml",)), cells({"model": "net.xml"}), beside_suite=True)
 
 
 WHERE = "test_it.py::test_speed: "
@@ -313,12 +317,12 @@ WHERE = "test_it.py::test_speed: "
 )
 def test_bad_values_are_refused_in_one_line(said: dict[str, Any], line: str) -> None:
     with pytest.raises(BadOption, match=f"^{re.escape(WHERE + line)}$"):
-        own.read_wish(node(said))
+        wishes.read_wish(node(said))
 
 
 def test_a_value_without_a_name_is_refused() -> None:
     with pytest.raises(BadOption, match=r"ovbench\('INT8'\): give it a name, such as precision='INT8'$"):
-        own.read_wish(node({}, positional=("INT8",)))
+        wishes.read_wish(node({}, positional=("INT8",)))
 
 
 @pytest.mark.parametrize(
@@ -332,9 +336,9 @@ def test_a_value_without_a_name_is_refused() -> None:
 )  # fmt: skip
 def test_a_floor_that_nothing_would_hold_is_refused(markers: Any, fixtures: tuple[str, ...], line: str) -> None:
     test = node(*markers)
-    wish = own.read_wish(test)
+    wish = wishes.read_wish(test)
     with pytest.raises(BadOption, match=re.escape(WHERE + line)):
-        own.check_held(test, wish, fixtures, own.cells_of(wish, Settings(), ()))
+        wishes.check_held(test, wish, fixtures, wishes.cells_of(wish, Settings(), ()))
 
 
 @pytest.mark.parametrize(
@@ -347,16 +351,16 @@ def test_a_floor_that_nothing_would_hold_is_refused(markers: Any, fixtures: tupl
 )
 def test_a_floor_that_something_holds_is_not(markers: Any, fixtures: tuple[str, ...]) -> None:
     test = node(*markers)
-    wish = own.read_wish(test)
-    own.check_held(test, wish, fixtures, own.cells_of(wish, Settings(), ()))
+    wish = wishes.read_wish(test)
+    wishes.check_held(test, wish, fixtures, wishes.cells_of(wish, Settings(), ()))
     assert wish.min_speedup == 2
 
 
 def test_a_marker_on_a_parameter_is_refused() -> None:
     plain = SimpleNamespace(nodeid="a", callspec=SimpleNamespace(marks=[Mark("slow", (), {}, _ispytest=True)]))
     marked = SimpleNamespace(nodeid="b[1]", callspec=SimpleNamespace(marks=[Mark("ovbench", (), {}, _ispytest=True)]))
-    assert own.misplaced([SimpleNamespace(nodeid="none"), plain]) == ""
-    assert own.misplaced([plain, marked]).startswith("b[1]: ovbench(...) on a parameter: give it to the test")
+    assert wishes.misplaced([SimpleNamespace(nodeid="none"), plain]) == ""
+    assert wishes.misplaced([plain, marked]).startswith("b[1]: ovbench(...) on a parameter: give it to the test")
 
 
 # ------------------------------------------------------------------------------------------------------------- floors
@@ -383,17 +387,17 @@ def test_the_tests_own_floor_goes_before_the_options_and_the_policys(
     estimate = ratio_estimate([math.log(each) for each in ratios])
     monkeypatch.setattr(suites.Suite, "speedup", lambda _suite, _config: estimate)
     monkeypatch.setattr(Measurements, "busy", busy)
-    gate = own.hold_speedup(suite, INT8, 1.5)
+    gate = hold_speedup(suite, INT8, 1.5)
     assert gate is not None
     assert (gate.floor, gate.outcome, gate.fails) == (1.5, outcome, fails)
-    assert own.hold_speedup(suite, INT8, 1.5) == gate, "by another test of the same cell"
+    assert hold_speedup(suite, INT8, 1.5) == gate, "by another test of the same cell"
     assert suite.gates == [gate]
     assert [line["kind"] for line in read_journal(suite.journal.path)] == ["floor"]
     assert suite.unsure is (outcome is Outcome.UNSURE)
 
 
 def test_no_figure_is_no_gate(suite: suites.Suite) -> None:
-    assert own.hold_speedup(suite, INT8, 1.5) is None
+    assert hold_speedup(suite, INT8, 1.5) is None
     assert suite.gates == []
 
 
@@ -407,7 +411,7 @@ class Item:
     def __post_init__(self) -> None:
         plain = node(self.marker)
         self.nodeid, self.path, self.iter_markers = plain.nodeid, plain.path, plain.iter_markers
-        self.config = SimpleNamespace(stash={own.REMARKS: []})
+        self.config = SimpleNamespace(stash={REMARKS: []})
 
     def add_report_section(self, when: str, key: str, content: str) -> None:
         self.sections.append((when, key, content))
@@ -431,7 +435,7 @@ def asked(suite: suites.Suite, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(ab, "ask", answer)
         sides = more.pop("sides", ({"precision": "FP32"}, {"precision": "INT8"}))
         try:
-            return own.AskPaired(item, suite)(*sides, **more), questions, item  # type: ignore[arg-type]
+            return AskPaired(item, suite)(*sides, **more), questions, item  # type: ignore[arg-type]
         except (Failed, Skipped) as outcome:
             return outcome, questions, item
 
@@ -449,7 +453,7 @@ def test_an_answer_has_its_figures_and_its_line(asked: Any, suite: suites.Suite)
     assert str(answer).startswith("throughput: B is FASTER, time B / A 0.504 [0.")
     assert str(answer).endswith("], 5 pairs, band ±3.0 %")
     assert item.sections == [("call", "ovbench", str(answer))]
-    assert item.config.stash[own.REMARKS] == [f"test_it.py::test_speed: {answer}"]
+    assert item.config.stash[REMARKS] == [f"test_it.py::test_speed: {answer}"]
     asked_for = questions[0]
     assert (asked_for.model, asked_for.precision) == ("/project/net.xml", Precision.FP32)
     assert (asked_for.metrics, asked_for.budget_s) == (("throughput",), 90.0)
