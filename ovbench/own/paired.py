@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ovbench.config import AUTO, Config, Hint, Mode, Precision
+from ovbench.config import Precision
 from ovbench.errors import BadInput, BadOption
-from ovbench.models.names import name_of
 from ovbench.options import Unsure
-from ovbench.own.held import keep
+from ovbench.own.held import hold_answer
 from ovbench.own.session import REMARKS, SMOKE
 from ovbench.own.wishes import MARKER, PAIRED, Wish, read_value, read_wish, rooted
 
@@ -131,31 +130,13 @@ class AskPaired:
         return answer
 
     def _hold(self, answer: Answer, floor: float) -> None:
-        from ovbench.ab import METRICS
-        from ovbench.floors import FLOOR_OPTIONS, SPEEDUP, Gate
-        from ovbench.policy import Target
         from ovbench.questions import command
         from ovbench.report.gates import gate_text
-        from ovbench.story.figures import inverse
-        from ovbench.verdict import Outcome, check_floor
 
-        question, found = answer.question, answer.metrics[0]
-        if found.estimate is None:  # no round was kept: no evidence, so no failure unless that is asked for
+        found = answer.metrics[0]
+        gate = hold_answer(self.suite, answer, floor)
+        if gate is None:  # no round was kept: no evidence, so no failure unless that is asked for
             give_up = pytest.fail if self.suite.settings.unsure is Unsure.FAIL else pytest.skip
             give_up(f"UNSURE, {found.reason}: nothing to hold the floor of {floor:g} against")
-        synchronous = METRICS[found.metric] is Mode.SYNC
-        config = Config(
-            model=name_of(question.b.model or question.model),
-            device=question.device,
-            precision=question.b.precision or question.precision,
-            hint=Hint.LATENCY if synchronous else Hint.THROUGHPUT,
-            streams=1 if synchronous else AUTO,
-        )
-        speedup = inverse(found.estimate)
-        outcome = Outcome.UNSURE if found.reason else check_floor(speedup, floor)
-        target = Target(config.model, config.id, FLOOR_OPTIONS[SPEEDUP].removeprefix("min_"))
-        waiver = self.suite.policy.waiver(target, self.suite.today) if outcome is Outcome.FAILED else None
-        gate = Gate(f"speed-up of {question.b.text} over {question.a.text}", config, speedup, floor, outcome, waiver)
-        keep(self.suite, gate)
         if gate.fails:
-            pytest.fail(f"{gate_text(gate)}\n  reproduce: {command(question, found.metric)}", pytrace=False)
+            pytest.fail(f"{gate_text(gate)}\n  reproduce: {command(answer.question, found.metric)}", pytrace=False)
