@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,28 @@ from ovbench.worker import import_openvino
 
 CommandLine = Callable[..., tuple[Any, str, str]]
 
+LOOKS = ("NO_COLOR", "FORCE_COLOR", "PY_COLORS", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "LINES")
+
 # No absolute time is asserted: a busy machine is no reason for a test to fail.
 # Half of hypothesis' own examples: the suite has four minutes, and every run draws others.
 settings.register_profile("ovbench", deadline=None, max_examples=50)
 settings.register_profile("same-examples", settings.get_profile("ovbench"), derandomize=True)
 settings.load_profile("ovbench")
+
+
+# A shell's background command ignores Ctrl-C, and so would every process that a test starts and interrupts: such a test
+# would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain() -> Iterator[None]:
+    """What says how pytest's output shall look does not say it of what the tests start."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in LOOKS:
+            patch.delenv(name, raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")
