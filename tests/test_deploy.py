@@ -34,7 +34,8 @@ from ovbench.report import deploy
 from ovbench.stats import Estimate
 from ovbench.tune.asked import Aim
 from ovbench.tune.choice import pick
-from ovbench.tune.tuned import Tuned
+from ovbench.tune.preparing import ModelFiles
+from ovbench.tune.tuned import Decision, Tuned
 
 ALONE = replace(SYNC, threads=1, batch=2)
 STREAMS = replace(FOUR, threads=2, batch=2, pinning=False)
@@ -58,15 +59,17 @@ def order_of(model: Path, config: Config) -> Order:
 
 def tuned_of(model: Path, config: Config, opened: Mapping[Config, Any], goal: Goal = Goal.THROUGHPUT) -> Tuned:
     """A tuning of the tiny model that picked this one."""
-    tuned = Tuned(Aim(Settings(model=(str(model),)), goal), Journal(Path("20261123T040003-7bf3b5.jsonl")))
-    tuned.source = Source(HOSTILE, model)
-    tuned.order = order_of(model, config)
-    tuned.race = race_of({config: 2.0, ASYNC: 4.0}, [config, ASYNC], goal=goal)
-    tuned.pick = pick(tuned.race)
-    assert tuned.pick.config == config
-    tuned.opened = opened[config]
-    tuned.peak_bytes = {config: 10**8}
-    return tuned
+    race = race_of({config: 2.0, ASYNC: 4.0}, [config, ASYNC], goal=goal)
+    found = pick(race)
+    assert found.config == config
+    return Tuned(
+        Aim(Settings(model=(str(model),)), goal),
+        Journal(Path("20261123T040003-7bf3b5.jsonl")),
+        race,
+        files=ModelFiles(Source(HOSTILE, model), {}),
+        order=order_of(model, config),
+        decision=Decision(found, opened[config], 10**8, (), (), ()),
+    )
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,8 @@ from ovbench.candidates import Space, candidates
 from ovbench.config import AUTO, Config, Hint, Precision
 from ovbench.race import Entrant, Goal, Race
 from ovbench.tune.asked import Constraints
-from ovbench.tune.choice import CLOSE, pareto, pick, set_properties
+from ovbench.tune.choice import CLOSE, pareto, pick, properties_set
 from ovbench.tune.gains import ALL, what_axes_bought
-from ovbench.tune.limits import measured
 from ovbench.verdict import Verdict
 
 
@@ -88,7 +87,7 @@ def test_aliases_and_faults_are_nobody() -> None:
     race = race_of({SYNC: 4.0})
     race.entrants[INT8] = Entrant(INT8, fault="no")
     race.entrants[TWO] = Entrant(TWO, alias_of=SYNC)
-    assert measured(race) == [SYNC]
+    assert race.measured == [SYNC]
     found = pick(race)
     assert (found.config, found.runner_up, found.margin) == (SYNC, None, None)
 
@@ -121,11 +120,11 @@ def test_nobody_who_is_clearly_better_is_passed_over(costs: list[float], goal: G
 
 
 def test_simple_is_what_sets_little() -> None:
-    assert [set_properties(config) for config in (SYNC, ASYNC, TWO, FOUR, INT8)] == [0, 0, 1, 2, 1]
+    assert [properties_set(config) for config in (SYNC, ASYNC, TWO, FOUR, INT8)] == [0, 0, 1, 2, 1]
     everything = replace(INT8, streams=2, threads=1, requests=2, batch=2, pinning=True, hyper_threading=False)
-    assert set_properties(everything) == 7
-    assert set_properties(replace(SYNC, precision=Precision.BF16)) == 0, "the same file does"
-    assert set_properties(replace(SYNC, batch=1)) == 0
+    assert properties_set(everything) == 7
+    assert properties_set(replace(SYNC, precision=Precision.BF16)) == 0, "the same file does"
+    assert properties_set(replace(SYNC, batch=1)) == 0
 
 
 # ---------------------------------------------------------------------------------------------------- front and axes

@@ -31,13 +31,13 @@ def test_half_of_two_blocks_late_is_clear_and_one_block_is_not() -> None:
 def test_a_burst_in_one_block_of_many_is_not_clear() -> None:
     burst = late_race([40] + [0] * 9)
     assert violation(burst, P99, SYNC) == ""
-    assert not holds(burst, P99, SYNC, Limit.P99), "but as far as is known it is too late"
+    assert not holds(burst, SYNC, Limit.P99, 5 * MS), "but as far as is known it is too late"
 
 
 def test_one_late_inference_of_few_does_not_cost_the_lead_and_many_do() -> None:
     assert may_hold(late_race([1], size=12), P99, SYNC)
     assert may_hold(late_race([1, 0], size=20), P99, SYNC)
-    assert not holds(late_race([1, 0], size=20), P99, SYNC, Limit.P99)
+    assert not holds(late_race([1, 0], size=20), SYNC, Limit.P99, 5 * MS)
     assert not may_hold(late_race([2, 3], size=20), P99, SYNC)
     assert not may_hold(late_race([3, 4, 2, 3]), P99, SYNC)
     assert not may_hold(late_race([0]), Constraints(p99_ns=5 * MS, max_threads=1), SYNC)
@@ -56,13 +56,13 @@ def test_who_drops_out_does_not_hold_either(late: list[int]) -> None:
     if violation(race, P99, SYNC):
         assert not may_hold(race, P99, SYNC)
     if not may_hold(race, P99, SYNC):
-        assert not holds(race, P99, SYNC, Limit.P99)
+        assert not holds(race, SYNC, Limit.P99, 5 * MS)
 
 
 def test_rounds_that_others_hit_do_not_count_as_late() -> None:
     race = late_race([100, 0, 0])
     race.rounds, race.rejected = 3, {(0, 0)}
-    assert holds(race, P99, SYNC, Limit.P99)
+    assert holds(race, SYNC, Limit.P99, 5 * MS)
 
 
 def test_nobody_drops_out_for_rounds_that_others_hit() -> None:
@@ -70,7 +70,7 @@ def test_nobody_drops_out_for_rounds_that_others_hit() -> None:
     race.rounds, race.rejected = 4, {(0, 0), (0, 1), (0, 2)}
     assert race.busy
     assert violation(race, P99, SYNC) == ""
-    assert holds(race, P99, SYNC, Limit.P99), "by the one round that tells something"
+    assert holds(race, SYNC, Limit.P99, 5 * MS), "by the one round that tells something"
     race.rejected.add((0, 3))
     with pytest.raises(BadOption) as refused:
         pick(race, P99)

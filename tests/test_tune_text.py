@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fake_lane import order_for
 from made_races import ASYNC, FOUR, INT8, MS, SYNC, TWO, race_of
 
 from ovbench.config import Precision
@@ -23,7 +24,8 @@ from ovbench.tune.asked import Aim, Constraints, Limit
 from ovbench.tune.choice import pareto, pick
 from ovbench.tune.gains import what_axes_bought
 from ovbench.tune.limits import Status, statuses
-from ovbench.tune.tuned import Tuned
+from ovbench.tune.preparing import ModelFiles
+from ovbench.tune.tuned import Decision, Tuned
 from ovbench.verdict import Outcome
 
 HOST = Machine(
@@ -32,6 +34,11 @@ HOST = Machine(
 )  # fmt: skip
 PICK = replace(FOUR, precision=Precision.INT8, pinning=False)
 BESIDE = replace(PICK, requests=0)
+FILES = ModelFiles(
+    Source("net", Path("net.xml"), notes=("input of net: 3x224x224",)),
+    {each: Variant(each, Path("net.xml"), False) for each in (Precision.FP32, Precision.INT8)},
+    {Precision.BF16: "CPU has no bf16 arithmetic"},
+)
 
 
 def raced(goal: Goal = Goal.THROUGHPUT) -> Race:
@@ -49,18 +56,19 @@ def raced(goal: Goal = Goal.THROUGHPUT) -> Race:
 
 def tuned_of(tmp_path: Path, race: Race, constraints: Constraints = Constraints()) -> Tuned:  # noqa: B008
     """A tuning that has ended with this race."""
-    tuned = Tuned(Aim(Settings(), race.goal, constraints), Journal(tmp_path / "none.jsonl"), host=HOST)
-    tuned.race = race
-    tuned.source = Source("net", Path("net.xml"), notes=("input of net: 3x224x224",))
-    tuned.variants = {each: Variant(each, Path("net.xml"), False) for each in (Precision.FP32, Precision.INT8)}
-    tuned.left_out = {Precision.BF16: "CPU has no bf16 arithmetic"}
-    tuned.pick = pick(race, constraints)
-    tuned.peak_bytes = {tuned.pick.config: 121_000_000}
-    tuned.opened = {"effective": {"requests": 4, "streams": 2}, "signature": []}
-    tuned.statuses = statuses(race, constraints, tuned.pick.config, {}, 121_000_000)
-    tuned.front = pareto(race)
-    tuned.bought = what_axes_bought(race, constraints, tuned.pick.config)
-    return tuned
+    found, peak_bytes = pick(race, constraints), 121_000_000
+    decision = Decision(
+        found,
+        {"effective": {"requests": 4, "streams": 2}, "signature": []},
+        peak_bytes,
+        statuses(race, constraints, found.config, {}, peak_bytes),
+        pareto(race),
+        what_axes_bought(race, constraints, found.config),
+    )
+    return Tuned(
+        Aim(Settings(), race.goal, constraints), Journal(tmp_path / "none.jsonl"), race, host=HOST,
+        files=FILES, order=order_for(), decision=decision,
+    )  # fmt: skip
 
 
 def lines(text: str) -> list[str]:
@@ -135,7 +143,7 @@ def test_what_cannot_be_shown_is_said(tmp_path: Path) -> None:
     busy = lines(tuned_text(tuned, [], coloured=False))
     assert busy[2].startswith("  no verdict, the machine was busy, against the runner-up, FP32 thr 2 r4: 0.995")
     assert "18 of 24 rounds lost a tenth of the cores to others: no verdict is given." in busy
-    assert known_so_far(tuned) == "FP32-THROUGHPUT-2-off leads after 24 rounds: 498 images/s, p50 2.01 ms"
+    assert known_so_far(race) == "FP32-THROUGHPUT-2-off leads after 24 rounds: 498 images/s, p50 2.01 ms"
 
 
 def test_few_lanes_faults_and_hostile_names_stay_on_the_page(tmp_path: Path) -> None:
@@ -146,8 +154,8 @@ def test_few_lanes_faults_and_hostile_names_stay_on_the_page(tmp_path: Path) -> 
         race.entrants[config].effective = {**race.entrants[config].effective, "requests": 1}
         race.entrants[config].proof_warning = "no layer tells its kernel"
     tuned = tuned_of(tmp_path, race)
-    tuned.source = Source("[bold]net[/bold]", Path("net.xml"))
-    tuned.variants, tuned.left_out = {Precision.FP32: tuned.variants[Precision.FP32]}, {}
+    fp32 = {Precision.FP32: FILES.variants[Precision.FP32]}
+    tuned = replace(tuned, files=ModelFiles(Source("[bold]net[/bold]", Path("net.xml")), fp32))
     text = tuned_text(tuned, [], coloured=False)
     assert "for throughput of [bold]net[/bold] on" in text
     assert "Fewer than 5 lanes give no interval: raise --budget." in text
@@ -160,9 +168,9 @@ def test_few_lanes_faults_and_hostile_names_stay_on_the_page(tmp_path: Path) -> 
     assert "\x1b[" in tuned_text(tuned, [], coloured=True)
 
 
-def test_nothing_is_known_before_the_first_round(tmp_path: Path) -> None:
-    tuned = Tuned(Aim(Settings()), Journal(tmp_path / "none.jsonl"), host=HOST)
-    assert known_so_far(tuned) == "nothing is known yet"
+def test_nothing_is_known_before_the_first_round() -> None:
+    assert known_so_far(Race()) == "nothing is known yet"
+    assert known_so_far(Race(entrants={PICK: Entrant(PICK)})) == "nothing is known yet, 1 candidates"
 
 
 def test_a_constraint_that_is_not_shown_says_why() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,6 +26,10 @@ from ovbench.cli.app import (
     tell,
 )
 from ovbench.errors import BadOption, NotWritable
+
+if TYPE_CHECKING:  # --help imports nothing heavy
+    from ovbench.options import Settings
+    from ovbench.tune.asked import Aim
 
 SWITCHES = {"default": None, "yes": True, "no": False}
 AXES = {"hint": "hints", "streams": "streams", "threads": "threads", "requests": "requests", "batch": "batches"}
@@ -105,7 +109,7 @@ def tune(
     return answer(Aim(settings, goals[goal], constraints, axes), out, results, as_json)
 
 
-def read_settings(model: str, given: dict[str, Any], precision: str) -> Any:
+def read_settings(model: str, given: dict[str, Any], precision: str) -> Settings:
     """The suite's settings of a tuning; precisions that are not given are those whose answers mean something."""
     from dataclasses import replace
 
@@ -126,27 +130,29 @@ def read_switches(flag: str, text: str) -> tuple[bool | None, ...]:
     return tuple(dict.fromkeys(SWITCHES[word] for word in words))
 
 
-def answer(aim: Any, out: Path, results: Path, as_json: bool) -> int:
+def answer(aim: Aim, out: Path, results: Path, as_json: bool) -> int:
     """Tune, write what to deploy, and tell; the exit code."""
     from ovbench import hosts, machine, records
     from ovbench.artifacts import ArtifactCache, default_root
     from ovbench.gate import ExitCode
+    from ovbench.race import Race
     from ovbench.report import deploy
     from ovbench.report.objects import object_text
     from ovbench.report.tune import known_so_far, tuned_json, tuned_text
     from ovbench.tune.running import tune as answer_aim
-    from ovbench.tune.tuned import Tuned
+    from ovbench.tune.tuned import Tuning
 
     deploy.check_out(out, Path(aim.settings.model[0]))
     check_results(results)
     journal = records.Journal(results / (records.new_session_id() + records.SUFFIX))
     host = machine.fingerprint()
-    tuned = Tuned(aim, journal, hosts.band_of(hosts.read_profile(host.fingerprint_id)), host)
+    band = hosts.band_of(hosts.read_profile(host.fingerprint_id))
+    tuning = Tuning(aim, journal, Race(aim.goal), band, host)
     try:
-        answer_aim(tuned, ArtifactCache(default_root()), progress)
+        tuned = answer_aim(tuning, ArtifactCache(default_root()), progress)
     except KeyboardInterrupt:
         kept = f"; finished lanes are in {journal.path}" if journal.path.exists() else ""
-        tell(f"interrupted: {known_so_far(tuned)}{kept}")
+        tell(f"interrupted: {known_so_far(tuning.race)}{kept}")
         raise
     files = deploy.write(out, tuned)
     if as_json:

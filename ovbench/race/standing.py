@@ -39,6 +39,10 @@ class Figures:
     inferences: int
     rounds: int
 
+    def cost_ns(self, goal: Goal) -> float:
+        """What is raced for, less is better: ns per picture (throughput), or of the median request (latency)."""
+        return 1e9 / self.images_per_s if goal is Goal.THROUGHPUT else self.p50_ns
+
 
 @dataclass
 class Entrant:
@@ -69,6 +73,16 @@ class Entrant:
     def racing(self) -> bool:
         """Whether it was opened and is still in."""
         return self.distinct and not self.dropped and bool(self.effective)
+
+    @property
+    def threads(self) -> int:
+        """Threads that run it, as OpenVINO reads them back; 0 where the device does not tell."""
+        return int(self.effective.get("threads") or 0)
+
+    @property
+    def streams(self) -> int:
+        """Streams that run it, as OpenVINO reads them back; 0 where the device does not tell."""
+        return int(self.effective.get("streams") or 0)
 
     @property
     def replicates(self) -> tuple[Replicate, ...]:
@@ -107,6 +121,11 @@ class Race:
         """Whether too many rounds were hit for an answer; figures are then of all rounds, since few would be left."""
         return too_many(len(self.rejected), self.rounds)
 
+    @property
+    def measured(self) -> list[Config]:
+        """All candidates that have samples of their own."""
+        return [config for config, entrant in self.entrants.items() if entrant.distinct and self.samples(config)]
+
     def representative(self, config: Config) -> Config:
         """The candidate whose samples stand for this one: itself, or the one it is an alias of."""
         alias = self.entrants[config].alias_of
@@ -121,7 +140,7 @@ class Race:
         """What is raced for, less is better: ns per picture (throughput), or the median request's (latency)."""
         if self.goal is Goal.THROUGHPUT:
             return block.cost_ns(config.mode) / (config.batch or 1)
-        return statistics.median(_latencies(config.mode, block))
+        return statistics.median(latencies_ns(config.mode, block))
 
     def ranking(self, configs: Iterable[Config] | None = None, lanes: range | None = None) -> tuple[Config, ...]:
         """Those with samples, best first; of all entrants that are distinct and over all lanes unless told."""
@@ -194,7 +213,7 @@ def race_fields(entrant: Entrant) -> dict[str, Any]:
     }
 
 
-def _latencies(mode: Mode, block: Block) -> Sequence[int]:
+def latencies_ns(mode: Mode, block: Block) -> Sequence[int]:
     """What a caller waits for each answer: the call (sync), or the request under load (async)."""
     return block.wall_ns if mode is Mode.SYNC else block.latency_ns
 
@@ -203,7 +222,7 @@ def _figures(config: Config, replicates: Sequence[Replicate], slowness: Mapping[
     blocks = [(block, slowness[each.lane, block.round]) for each in replicates for block in each.blocks]
     if not blocks:
         return None
-    latencies = np.concatenate([np.array(_latencies(config.mode, block)) / slow for block, slow in blocks])
+    latencies = np.concatenate([np.array(latencies_ns(config.mode, block)) / slow for block, slow in blocks])
     cost_ns = statistics.median(block.cost_ns(config.mode) / slow for block, slow in blocks)
     return Figures(
         p50_ns=float(np.median(latencies)),

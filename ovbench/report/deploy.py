@@ -76,9 +76,7 @@ def write(out: Path, tuned: Tuned) -> list[Path]:
 
 def request_of(tuned: Tuned) -> dict[str, Any]:
     """The message that opens the pick in a lane."""
-    assert tuned.order is not None, "what was picked was measured"
-    assert tuned.pick is not None, "only a pick is deployed"
-    return tuned.order.open_request(tuned.pick.config, None)
+    return tuned.order.open_request(tuned.decision.pick.config, None)
 
 
 def _save_as_measured(request: Mapping[str, Any], path: Path) -> None:
@@ -121,9 +119,7 @@ def _refusals_named(out: Path) -> Iterator[None]:
 
 def config_fields(tuned: Tuned, request: Mapping[str, Any]) -> dict[str, Any]:
     """All that ``config.json`` holds; ``properties`` are what ``compile_model`` takes, ``model`` lies beside it."""
-    pick = tuned.pick
-    assert pick is not None, "only a pick is deployed"
-    figures = pick.figures
+    decision, pick, figures = tuned.decision, tuned.decision.pick, tuned.decision.pick.figures
     return {
         "written_by": WRITTEN_BY,
         "format": FORMAT,
@@ -134,7 +130,7 @@ def config_fields(tuned: Tuned, request: Mapping[str, Any]) -> dict[str, Any]:
         "precision": pick.config.precision.value,
         "properties": request["properties"],
         "mode": request["mode"],
-        "requests": tuned.opened["effective"]["requests"],
+        "requests": decision.opened["effective"]["requests"],
         "batch": request["batch"],
         "goal": tuned.aim.goal.value,
         "measured": {
@@ -143,12 +139,12 @@ def config_fields(tuned: Tuned, request: Mapping[str, Any]) -> dict[str, Any]:
             "p99_ns": figures.p99_ns,
             "inferences": figures.inferences,
             "interval": interval_fields(tuned.aim.goal, pick.cost),
-            "peak_resident_bytes": tuned.peak_bytes[pick.config],
+            "peak_resident_bytes": decision.peak_resident_bytes,
             "runner_up": None if pick.runner_up is None else pick.runner_up.id,
             "over_runner_up": plain(pick.margin),
-            "constraints": plain(tuned.statuses),
+            "constraints": plain(decision.statuses),
         },
-        "effective": dict(tuned.opened["effective"]),
+        "effective": dict(decision.opened["effective"]),
         "machine": asdict(tuned.host),
         "versions": dict(tuned.versions),
         "journal": tuned.journal.path.name,
@@ -162,7 +158,7 @@ def benchmark_app_words(tuned: Tuned, request: Mapping[str, Any]) -> list[str]:
     Properties come from the file; streams, threads and precision stand in the command too, since its own flags win.
     ``-hint none`` keeps the file's hint: benchmark_app refuses -nstreams beside another. The input keeps its type.
     """
-    words = like_words(request, tuned.opened, RUN_S)
+    words = like_words(request, tuned.decision.opened, RUN_S)
     words[words.index("-m") + 1] = MODEL
     return ["benchmark_app", *words, "-load_config", LOAD_CONFIG]
 
@@ -260,14 +256,12 @@ if __name__ == "__main__":
 
 def script(tuned: Tuned, request: Mapping[str, Any]) -> str:
     """A Python program that runs the pick as it was measured; names in it are escaped, whatever a model is called."""
-    pick, source = tuned.pick, tuned.source
-    assert pick is not None, "only a pick is deployed"
-    assert source is not None, "what was measured had a source"
+    pick = tuned.decision.pick
     asynchronous = request["mode"] == Mode.ASYNC.value
-    requests = tuned.opened["effective"]["requests"]
+    requests = tuned.decision.opened["effective"]["requests"]
     return string.Template(HEAD + (ASYNC if asynchronous else SYNC) + TAIL).substitute(
         script=SCRIPT,
-        name=ascii(source.name),
+        name=ascii(tuned.files.source.name),
         precision=pick.config.precision.value,
         goal=tuned.aim.goal.value,
         images_per_s=significant(pick.figures.images_per_s),

@@ -18,7 +18,7 @@ from ovbench.stats import MIN_REPLICATES, Estimate
 from ovbench.tune.asked import Limit
 from ovbench.tune.choice import Pick
 from ovbench.tune.gains import ALL
-from ovbench.tune.limits import Status, measured, streams_of, violation
+from ovbench.tune.limits import Status, violation
 from ovbench.tune.lines import tuned_fields
 from ovbench.tune.tuned import Tuned
 from ovbench.verdict import Outcome, Verdict
@@ -29,15 +29,14 @@ SWITCH_WORDS = {True: "on", False: "off"}
 
 def tuned_text(tuned: Tuned, files: Sequence[Path], coloured: bool) -> str:
     """Everything that is printed after a tuning; 100 columns, escape codes only if ``coloured``."""
-    assert tuned.pick is not None, "told once it is decided"
     console, stream = open_page(coloured)
-    for line in _verdict(tuned, tuned.pick):
+    for line in _verdict(tuned):
         console.print(line, highlight=False, markup=False)
     console.print("\nPareto front: nobody beats these in both, latency and images a second", highlight=False)
     console.print(_front_table(tuned))
-    if tuned.bought:
+    if tuned.decision.bought:
         console.print("What each axis bought: the pick against the best that leaves the axis alone", highlight=False)
-        console.print(_bought_table(tuned, tuned.pick))
+        console.print(_bought_table(tuned))
     for line in _tried(tuned):
         console.print(line, highlight=False, markup=False)
     for line in _next(tuned, files):
@@ -45,9 +44,8 @@ def tuned_text(tuned: Tuned, files: Sequence[Path], coloured: bool) -> str:
     return stream.getvalue()
 
 
-def known_so_far(tuned: Tuned) -> str:
+def known_so_far(race: Race) -> str:
     """One line for an interrupted tuning: who led, after how many rounds."""
-    race = tuned.race
     if race.leader is None:
         return f"nothing is known yet, {len(race.entrants)} candidates" if race.entrants else "nothing is known yet"
     figures = race.all_figures([race.leader])[race.leader]
@@ -62,18 +60,18 @@ def candidate_name(config: Config) -> str:
     return " ".join(word for word in cell_name(config).split() if word != config.cache.value)
 
 
-def _verdict(tuned: Tuned, pick: Pick) -> Iterator[str]:
-    figures = pick.figures
+def _verdict(tuned: Tuned) -> Iterator[str]:
+    pick, figures = tuned.decision.pick, tuned.decision.pick.figures
     raced = "throughput" if tuned.aim.goal is Goal.THROUGHPUT else "latency"
-    model = tuned.source.name if tuned.source is not None else ""
-    yield f"Deploy {candidate_name(pick.config)} for {raced} of {model} on {tuned.host.cpu_brand or 'this CPU'}"
+    model, cpu = tuned.files.source.name, tuned.host.cpu_brand or "this CPU"
+    yield f"Deploy {candidate_name(pick.config)} for {raced} of {model} on {cpu}"
     rate = significant(figures.images_per_s)
     p50 = milliseconds(figures.p50_ns)
     if tuned.aim.goal is Goal.THROUGHPUT:
         rate = _with_interval(images_per_s(pick.cost))
     else:
         p50 = _with_interval(_scaled(pick.cost, 1e-6))
-    peak = tuned.peak_bytes.get(pick.config)
+    peak = tuned.decision.peak_resident_bytes
     parts = [f"{rate} images/s", f"p50 {p50} ms"]
     if tuned.aim.constraints.p99_ns is None:  # else its own line tells it, by every sample as it came
         parts.append(f"p99 {milliseconds(figures.p99_ns)} ms")
@@ -83,7 +81,7 @@ def _verdict(tuned: Tuned, pick: Pick) -> Iterator[str]:
     yield f"  {_margin_text(pick, tuned.race)}"
     if pick.better is not None:
         yield f"  simpler than {candidate_name(pick.better)}, from which nothing tells it apart"
-    for status in tuned.statuses:
+    for status in tuned.decision.statuses:
         yield f"  {status_text(status)}"
 
 
@@ -100,7 +98,7 @@ def _with_interval(estimate: Estimate) -> str:
 
 def _margin_text(pick: Pick, race: Race) -> str:
     if pick.runner_up is None or pick.margin is None:
-        alone = len(measured(race)) == 1
+        alone = len(race.measured) == 1
         return "nobody else was measured" if alone else "nobody else that was measured holds the constraints"
     if race.busy:
         words = "no verdict, the machine was busy, against"
@@ -130,9 +128,8 @@ def _front_table(tuned: Tuned) -> Table:
     for heading in ("p50 ms", "p99", "images/s", "rounds"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
-    race = tuned.race
-    pick = None if tuned.pick is None else tuned.pick.config
-    shown = tuned.front if pick in tuned.front or pick is None else (*tuned.front, pick)
+    race, front, pick = tuned.race, tuned.decision.front, tuned.decision.pick.config
+    shown = front if pick in front else (*front, pick)
     for config, figures in race.all_figures(shown).items():
         table.add_row(
             candidate_name(config),
@@ -152,23 +149,23 @@ def _figures(figures: Figures) -> tuple[str, ...]:
     )
 
 
-def _mark(race: Race, config: Config, pick: Config | None) -> str:
+def _mark(race: Race, config: Config, pick: Config) -> str:
     if config == pick:
         return "picked"
     return "finalist" if config in race.finalists else ""
 
 
-def _bought_table(tuned: Tuned, pick: Pick) -> Table:
+def _bought_table(tuned: Tuned) -> Table:
     table = open_table()
     table.add_column("axis", no_wrap=True)
     table.add_column("pick", no_wrap=True)
     table.add_column("best without", overflow="fold")
     table.add_column("times as fast [95 %]", no_wrap=True)
     table.add_column("rounds", justify="right", no_wrap=True)
-    for each in tuned.bought:
+    for each in tuned.decision.bought:
         table.add_row(
             AXIS_WORDS.get(each.axis, each.axis),
-            DASH if each.axis == ALL else _value(tuned.race, pick.config, each.axis),
+            DASH if each.axis == ALL else _value(tuned.race, tuned.decision.pick.config, each.axis),
             "none that holds" if each.without is None else candidate_name(each.without),
             ratio(each.ratio, digits=3),
             str(each.rounds) if each.rounds else DASH,
@@ -179,7 +176,7 @@ def _bought_table(tuned: Tuned, pick: Pick) -> Table:
 def _value(race: Race, config: Config, axis: str) -> str:
     value = getattr(config, axis)
     if axis == "streams":
-        return f"{AUTO}: {streams_of(race, config)}" if value == AUTO else str(value)
+        return f"{AUTO}: {race.entrants[config].streams}" if value == AUTO else str(value)
     if isinstance(value, bool):
         return SWITCH_WORDS[value]
     return str(getattr(value, "value", value))
@@ -207,17 +204,16 @@ def _tried(tuned: Tuned) -> Iterator[str]:
     if race.rejected:
         busy = "no verdict is given" if race.busy else "left out"
         yield f"{len(race.rejected)} of {race.rounds} rounds lost a tenth of the cores to others: {busy}."
-    for precision, reason in tuned.left_out.items():
+    for precision, reason in tuned.files.left_out.items():
         yield f"{precision.value}: not tried, {reason}"
-    if Precision.INT8 not in (*tuned.variants, *tuned.left_out):
+    if Precision.INT8 not in (*tuned.files.variants, *tuned.files.left_out):
         yield "INT8: not tried, give --images DIR to calibrate it on, or a file of it: --variant INT8=FILE"
     for reason in dict.fromkeys(each.proof_warning for each in entrants if each.proof_warning):
         yield f"warning: {reason}"
     for each in faults:
         yield f"{candidate_name(each.config)}: {each.fault}"
     yield from race.notes
-    if tuned.source is not None:
-        yield from tuned.source.notes
+    yield from tuned.files.source.notes
     if race.exhausted:
         yield f"the race ended early: {race.exhausted}"
 
@@ -235,9 +231,9 @@ def _next(tuned: Tuned, files: Sequence[Path]) -> Iterator[str]:
 
 def tuned_json(tuned: Tuned, files: Sequence[Path]) -> Mapping[str, Any]:
     """The fields of the one object that --json prints: the decision, every candidate's figures, what was written."""
-    figures = tuned.race.all_figures(measured(tuned.race))
+    figures = tuned.race.all_figures(tuned.race.measured)
     return {
-        "model": None if tuned.source is None else tuned.source.name,
+        "model": tuned.files.source.name,
         **tuned_fields(tuned),
         "candidates": [
             {

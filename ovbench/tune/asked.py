@@ -17,7 +17,7 @@ from ovbench.suite import check_models
 
 
 class Limit(Enum):
-    """What a pick may be held to, by its flag; in the order in which they are asked for."""
+    """What a pick may be held to, by its flag; in the order in which they are held against it."""
 
     THREADS = "--max-threads"
     MEMORY = "--max-memory"
@@ -33,6 +33,17 @@ class Constraints:
     min_agreement: float | None = None
     max_memory_bytes: int | None = None
     max_threads: int | None = None
+
+    @property
+    def asked(self) -> dict[Limit, float]:
+        """Those that were asked for, in the order of ``Limit``; in ns, share, bytes or threads."""
+        values = {
+            Limit.THREADS: self.max_threads,
+            Limit.MEMORY: self.max_memory_bytes,
+            Limit.AGREEMENT: self.min_agreement,
+            Limit.P99: self.p99_ns,
+        }
+        return {limit: value for limit, value in values.items() if value is not None}
 
 
 NONE = Constraints()
@@ -57,7 +68,7 @@ def usual_precisions(settings: Settings) -> tuple[Precision, ...]:
     return (Precision.FP32, Precision.BF16, *((Precision.INT8,) if trusted else ()))
 
 
-def check(aim: Aim) -> None:
+def check_aim(aim: Aim) -> None:
     """Raise BadOption for what can be refused before anything is read."""
     check_models(aim.settings)
     runtime.check_device(aim.settings.device)

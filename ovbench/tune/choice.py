@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from ovbench import hosts
 from ovbench.config import AUTO, Config, Hint
 from ovbench.precision import SAME_FILE
-from ovbench.race import Figures, Goal, Race
+from ovbench.race import Figures, Race
 from ovbench.stats import Estimate, ratio_estimate
 from ovbench.story.figures import inverse
 from ovbench.tune.asked import NONE, Constraints
-from ovbench.tune.limits import NOBODY, holding, measured
+from ovbench.tune.limits import NOBODY, holding
 from ovbench.verdict import Verdict, compare
 
 CLOSE = 0.01  # a simpler one that nothing tells from the best is picked if its estimate is this near: half the band
@@ -58,7 +58,7 @@ def pick(
     able = ranked(race, holding(race, constraints, too_large))
     best = able[0]
     alike = [best, *(config for config in able[1:] if config in race.finalists and _alike(race, best, config))]
-    chosen = min(alike, key=set_properties)  # min takes the first, the best, of the simplest
+    chosen = min(alike, key=properties_set)  # min takes the first, the best, of the simplest
     runner_up = next((config for config in able if config != chosen), None)
     margin = None if runner_up is None else advantage(race, chosen, runner_up)
     figures = race.all_figures([chosen])[chosen]
@@ -86,13 +86,8 @@ def advantage(race: Race, config: Config, other: Config) -> Estimate:
     logs = race.log_ratio_by_lane(config, other)
     if logs:
         return ratio_estimate(logs)
-    costs = [figure_cost(race.goal, figures) for figures in race.all_figures([config, other]).values()]
+    costs = [figures.cost_ns(race.goal) for figures in race.all_figures([config, other]).values()]
     return Estimate(costs[1] / costs[0], None, None, 0)
-
-
-def figure_cost(goal: Goal, figures: Figures) -> float:
-    """What is raced for, in ns, by figures that are comparable over rounds."""
-    return 1e9 / figures.images_per_s if goal is Goal.THROUGHPUT else figures.p50_ns
 
 
 def _alike(race: Race, best: Config, config: Config) -> bool:
@@ -105,7 +100,7 @@ def _holds_one(estimate: Estimate) -> bool:
     return estimate.low is None or estimate.high is None or estimate.low <= 1 <= estimate.high
 
 
-def set_properties(config: Config) -> int:
+def properties_set(config: Config) -> int:
     """How much there is to set and to keep right: properties beside the hint, a batch, a file of another precision."""
     of_hint = Config().streams if config.hint is Hint.LATENCY else AUTO
     return sum(
@@ -130,7 +125,7 @@ def cost_estimate(race: Race, config: Config, figures: Figures) -> Estimate:
     finals = [each for each in replicates if each.lane in race.final_lanes]
     medians = [[race.cost_ns(config, block) for block in each.blocks] for each in finals or replicates]
     lanes = ratio_estimate([math.log(statistics.median(costs)) for costs in medians])
-    value = figure_cost(race.goal, figures)
+    value = figures.cost_ns(race.goal)
     if lanes.low is None or lanes.high is None:
         return Estimate(value, None, None, lanes.count)
     return Estimate(value, value * lanes.low / lanes.value, value * lanes.high / lanes.value, lanes.count)
@@ -138,7 +133,7 @@ def cost_estimate(race: Race, config: Config, figures: Figures) -> Estimate:
 
 def pareto(race: Race) -> tuple[Config, ...]:
     """Those that nobody beats in both, median latency and images a second, the lowest latency first."""
-    figures = race.all_figures(measured(race))
+    figures = race.all_figures(race.measured)
     front: list[Config] = []
     most = 0.0
     for config in sorted(figures, key=lambda each: (figures[each].p50_ns, -figures[each].images_per_s)):

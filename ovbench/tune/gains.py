@@ -9,8 +9,8 @@ from ovbench.config import AUTO, Config, Hint, Precision
 from ovbench.race import Goal, Race
 from ovbench.stats import Estimate
 from ovbench.tune.asked import Constraints
-from ovbench.tune.choice import advantage, figure_cost
-from ovbench.tune.limits import holding, measured, streams_of
+from ovbench.tune.choice import advantage
+from ovbench.tune.limits import holding
 
 ALL = "all"
 """What all axes together bought: the axis of a ``Bought`` whose ``without`` sets nothing but the goal's hint."""
@@ -45,7 +45,7 @@ def what_axes_bought(race: Race, constraints: Constraints, config: Config) -> tu
     resets: dict[str, Callable[[Config], bool]] = {
         "precision": lambda each: each.precision is Precision.FP32,
         "hint": lambda each: each.hint is Hint.LATENCY,
-        "streams": lambda each: streams_of(race, each) == 1,
+        "streams": lambda each: race.entrants[each].streams == 1,
         "threads": lambda each: each.threads == 0,
         "requests": lambda each: each.requests == 0,
         "batch": lambda each: each.batch <= 1,
@@ -53,19 +53,23 @@ def what_axes_bought(race: Race, constraints: Constraints, config: Config) -> tu
         "hyper_threading": lambda each: each.hyper_threading is None,
     }
     able = holding(race, constraints)
-    figures = race.all_figures(measured(race))
+    figures = race.all_figures(race.measured)
     found = []
     usual = plain_hint(race, config)
     if usual != config and usual in figures:
-        found.append(Bought(ALL, usual, advantage(race, config, usual), shared_rounds(race, config, usual)))
+        found.append(_bought(race, config, ALL, usual))
     for axis, is_reset in resets.items():
-        if is_reset(config):
-            continue
-        others = [each for each in able if is_reset(each)]
-        without = min(others, key=lambda each: figure_cost(race.goal, figures[each]), default=None)
-        ratio = None if without is None else advantage(race, config, without)
-        found.append(Bought(axis, without, ratio, 0 if without is None else shared_rounds(race, config, without)))
+        if not is_reset(config):
+            others = [each for each in able if is_reset(each)]
+            best = min(others, key=lambda each: figures[each].cost_ns(race.goal), default=None)
+            found.append(_bought(race, config, axis, best))
     return tuple(found)
+
+
+def _bought(race: Race, config: Config, axis: str, without: Config | None) -> Bought:
+    if without is None:
+        return Bought(axis, None, None, 0)
+    return Bought(axis, without, advantage(race, config, without), shared_rounds(race, config, without))
 
 
 def shared_rounds(race: Race, a: Config, b: Config) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import statistics
+from typing import TypeGuard
 
-from ovbench.config import Config, Mode
+from ovbench.config import Config
 from ovbench.race import Race
+from ovbench.race.standing import latencies_ns
 from ovbench.samples import Block
 from ovbench.stats import Estimate, share_estimate, wilson
 
@@ -24,18 +26,13 @@ def blocks_of(race: Race, config: Config) -> list[Block]:
     return kept_blocks(race, config) or [block for each in race.samples(config) for block in each.blocks]
 
 
-def latencies_ns(config: Config, block: Block) -> tuple[int, ...]:
-    """What a caller waits: for a call (sync), for a request under load (async)."""
-    return block.wall_ns if config.mode is Mode.SYNC else block.latency_ns
-
-
 def late_share(race: Race, config: Config, limit_ns: float, confidence: float = LATE_CONFIDENCE) -> Estimate | None:
     """Share of the inferences that took longer than the limit, with its interval; None without any.
 
     Late ones come in bursts, so their effective number is judged from how blocks differ. Where none is late nothing
     comes together, and each inference counts, as in every p99 that is printed.
     """
-    blocks = [latencies_ns(config, block) for block in blocks_of(race, config)]
+    blocks = [latencies_ns(config.mode, block) for block in blocks_of(race, config)]
     if not blocks:
         return None
     shares = [sum(taken > limit_ns for taken in block) / len(block) for block in blocks]
@@ -48,4 +45,9 @@ def late_share(race: Race, config: Config, limit_ns: float, confidence: float = 
 
 def all_latencies_ns(race: Race, config: Config) -> list[int]:
     """Every latency of a candidate as it came: whole rounds that were slow are not made good, as in its figures."""
-    return [taken for block in blocks_of(race, config) for taken in latencies_ns(config, block)]
+    return [taken for block in blocks_of(race, config) for taken in latencies_ns(config.mode, block)]
+
+
+def too_many(late: Estimate | None) -> TypeGuard[Estimate]:
+    """Whether surely more than LATE_SHARE are late; without any inference nothing is sure."""
+    return late is not None and late.low is not None and late.low > LATE_SHARE

@@ -10,13 +10,10 @@ from ovbench.campaign import OpenLane, Order, block_seconds
 from ovbench.config import Config
 from ovbench.errors import BadOption, ContestantRefused, LaneError
 from ovbench.tune.limits import memory_refusal
-from ovbench.tune.tuned import Tuned
 
 
-def check_memory(tuned: Tuned, open_lane: OpenLane) -> None:
+def check_memory(order: Order, most_bytes: int, open_lane: OpenLane) -> None:
     """Raise BadOption where not even the simplest candidate of any precision fits --max-memory, alone in a process."""
-    order, constraints = tuned.order, tuned.aim.constraints
-    assert order is not None, "candidates are made first"
     simplest = {config.precision: config for config in reversed(order.configs)}
     peaks: dict[Config, int] = {}
     for config in simplest.values():
@@ -24,11 +21,10 @@ def check_memory(tuned: Tuned, open_lane: OpenLane) -> None:
             _, peak = open_alone(order, config, open_lane)
         except (ContestantRefused, LaneError):  # the race will tell
             return
-        tuned.peak_bytes[config] = peak
-        if peak is None or peak <= (constraints.max_memory_bytes or 0):
+        if peak is None or peak <= most_bytes:
             return
         peaks[config] = peak
-    raise BadOption(memory_refusal(constraints, peaks))
+    raise BadOption(memory_refusal(most_bytes, peaks))
 
 
 def open_alone(order: Order, config: Config, open_lane: OpenLane) -> tuple[Mapping[str, Any], int | None]:
