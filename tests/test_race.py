@@ -155,6 +155,12 @@ def test_the_leader_is_never_dominated_and_one_round_tells_nothing(true: dict[Co
     assert set(out) <= {config for config, cost in true.items() if cost > true[leader]}
 
 
+def test_one_bad_block_of_two_drops_nobody() -> None:
+    costs = {config: [0.0, 0.01] for config in MANY}
+    assert dominated({**costs, FP32: [0.0, 2.0]}, MANY[1]) == ()
+    assert dominated({**costs, FP32: [2.0, 2.0]}, MANY[1]) == (FP32,)
+
+
 def test_the_clearly_worse_are_dominated_and_the_nearly_equal_are_not() -> None:
     costs = {FP32: [0.5, 0.5], INT8: [0.03, 0.03], FAST: [0.0, 0.0]}
     assert dominated(costs, FAST) == (FP32,)

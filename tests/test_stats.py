@@ -182,7 +182,7 @@ def test_the_p_value_grows_with_the_bound(log_ratios: list[float], bound: float,
 
 
 def test_holm_on_a_worked_example() -> None:
-    assert stats.holm([0.01, 0.04, 0.03, 0.005], 0.05) == (True, False, False, True)
+    assert stats.holm([0.015, 0.04, 0.03, 0.005], 0.05) == (True, False, False, True)  # Bonferroni's bound is 0.0125
     assert stats.holm([], 0.05) == ()
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from ovbench.config import Config
+from ovbench.policy import Waiver
 from ovbench.stats import Estimate
-from ovbench.verdict import Outcome, Verdict, check_floor, compare
+from ovbench.verdict import TIME, Judged, Outcome, Verdict, check_floor, compare
 
 RANK = {Verdict.FASTER: -1, Verdict.SAME: 0, Verdict.SLOWER: 1}
 SWAPPED = {Verdict.FASTER: Verdict.SLOWER, Verdict.SLOWER: Verdict.FASTER}
@@ -119,3 +123,13 @@ def test_only_a_whole_interval_decides_a_floor(low: float, high: float, outcome:
 def test_an_outcome_is_monotone_in_the_figure(estimate: Estimate, floor: float, factor: float) -> None:
     before, after = check_floor(estimate, floor), check_floor(scaled(estimate, factor), floor)
     assert OUTCOME_RANK[before] <= OUTCOME_RANK[after]
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+@pytest.mark.parametrize("failed", ["", "side B: lane died"])
+def test_only_what_is_slower_or_failed_breaks_and_a_waiver_bears_it(verdict: Verdict, failed: str) -> None:
+    waiver = Waiver("*", datetime.date(2026, 12, 31), "known")
+    broken = verdict is Verdict.SLOWER or bool(failed)
+    judged = [Judged(TIME, Config(), verdict, failed=failed, waiver=each) for each in (None, waiver)]
+    assert [each.broken for each in judged] == [broken, broken]
+    assert [each.holds for each in judged] == [not broken, True]
