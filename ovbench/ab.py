@@ -26,6 +26,7 @@ from ovbench.images.sets import Subset
 from ovbench.lanes import Lane, LaneSpec
 from ovbench.models import source as sources
 from ovbench.models.names import EMBEDDED, name_of
+from ovbench.models.variants import variant_of
 from ovbench.options import Settings
 from ovbench.precision import Variant
 from ovbench.preprocessing import Wishes, describe
@@ -154,7 +155,7 @@ def _resolve_side(name: str, question: Question, side: Side, cache: ArtifactCach
     with progress("Model") as advance:
         source = sources.resolve(given, settings, cache, lambda doing, share: advance(share, doing))
     with progress(f"{precision.value} model") as advance:
-        variant = sources.variant_of(source, precision, settings, cache, lambda doing, share: advance(share, doing))
+        variant = variant_of(source, precision, settings, cache, lambda doing, share: advance(share, doing))
     orders = {metric: _order(question, given, variant, side, metric) for metric in question.metrics}
     python = str(Path(side.python).absolute()) if side.python else ""
     lane = LaneSpec(python, side.environment, side.affinity)

@@ -35,6 +35,7 @@ from ovbench.gate import FAMILY_ALPHA, check_tolerance, judge_matrix
 from ovbench.gate import Comparison as Answers
 from ovbench.lanes import Askable, Lane, LaneSpec
 from ovbench.models import source as sources
+from ovbench.models.variants import variant_of
 from ovbench.options import Settings
 from ovbench.precision import Variant
 from ovbench.samples import Block, Replicate, samples_s
@@ -125,7 +126,7 @@ def _order_of_model(given: str, settings: Settings, order: Order, cache: Artifac
     variants: dict[tuple[str, str], Variant] = {}
     for name, precision in order.variants:
         with progress(f"Baseline {precision} model") as advance:
-            variants[name, precision] = sources.variant_of(
+            variants[name, precision] = variant_of(
                 source, Precision(precision), settings, cache, lambda doing, share: advance(share, doing)
             )
         if len(variants) == 1:  # the first is FP32's as a rule, which costs nothing to make

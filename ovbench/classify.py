@@ -22,6 +22,7 @@ from ovbench.images.pictures import DrawnImages
 from ovbench.images.sets import ImageSet, Subset
 from ovbench.models import source as sources
 from ovbench.models.names import EMBEDDED
+from ovbench.models.variants import variant_of
 from ovbench.options import Settings
 from ovbench.precision import QUANTIZED
 from ovbench.stats import median
@@ -87,7 +88,7 @@ def classify(
     guesses: dict[Precision, tuple[tuple[Guess, ...], ...]] = {}
     latency_ns: dict[Precision, float | None] = {}
     for precision in settings.precision:
-        variant = sources.variant_of(source, precision, settings, cache, on_progress)
+        variant = variant_of(source, precision, settings, cache, on_progress)
         config = Config(source.name, settings.device, precision, Hint.LATENCY, 1)
         compiled = runtime.compile_cell(variant.path, config, source.shape, None)
 

@@ -33,8 +33,10 @@ from ovbench.floors import SPEEDUP, Gate, Rules, speedup_floor
 from ovbench.lanes import Lane
 from ovbench.layers import LayerProfile
 from ovbench.models import source as model_source
+from ovbench.models.lines import source_fields
 from ovbench.models.names import EMBEDDED, names_of
 from ovbench.models.source import Source
+from ovbench.models.variants import variant_of
 from ovbench.options import BY_NAME, Settings, write_settings
 from ovbench.pipeline import Pipeline
 from ovbench.policy import Policy, Target
@@ -169,7 +171,7 @@ class Suite:
         if not reason:
             try:
                 with self.progress(f"{several}{precision.value} model") as advance:
-                    self.variants[name, precision] = model_source.variant_of(
+                    self.variants[name, precision] = variant_of(
                         source, precision, self.settings, self.cache, lambda doing, share: advance(share, doing)
                     )
             except NotWritable:
@@ -330,7 +332,7 @@ class Suite:
             variants = {precision: each for (model, precision), each in self.variants.items() if model == name}
             files = {precision: each.path for precision, each in variants.items()}
             sizes = {precision.value: each.size_bytes for precision, each in variants.items()}
-            self._note("source", **model_source.source_fields(source, files), sizes_bytes=sizes)
+            self._note("source", **source_fields(source, files), sizes_bytes=sizes)
 
     def _note_cell(self, cell: Cell) -> None:
         self._note(

@@ -18,7 +18,8 @@ from ovbench.answers import Answers
 from ovbench.artifacts import ArtifactCache
 from ovbench.config import Config, Precision
 from ovbench.errors import BadInput, BadModel, BadOption
-from ovbench.models.source import Source, resolve, variant_of
+from ovbench.models.source import Source, resolve
+from ovbench.models.variants import variant_of
 from ovbench.options import Settings, read_settings
 
 ROUNDING = 1e-4  # of logits, relative to the largest: formats fuse and order their sums in their own ways

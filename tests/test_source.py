@@ -20,8 +20,10 @@ from ovbench.accuracy import Accuracy
 from ovbench.artifacts import ArtifactCache, model_sha256
 from ovbench.config import Config, Precision
 from ovbench.errors import BadImages, NotWritable
-from ovbench.models import source as sources
-from ovbench.models.source import Source, makes_int8, resolve, source_fields, variant_of
+from ovbench.models import variants as model_variants
+from ovbench.models.lines import source_fields
+from ovbench.models.source import Source, makes_int8, resolve
+from ovbench.models.variants import variant_of
 from ovbench.options import Channels, Place, Resize, Settings
 from ovbench.suite import Suite
 from ovbench.verdict import Outcome
@@ -357,7 +359,7 @@ def test_int8_is_made_once_for_the_same_pictures_and_anew_for_others(
         made.append(settings)
         return runtime.read_model(model, {})
 
-    monkeypatch.setattr(sources, "quantized", quantized)
+    monkeypatch.setattr(model_variants, "quantized", quantized)
 
     def path(**wanted: Any) -> Path:
         settings = asked(model, images, **wanted)
@@ -380,7 +382,7 @@ def test_a_held_drop_s_calibration_pictures_hold_it(
     first = variant_of(source, INT8, settings, cache, told)
     found = source_fields(source, {INT8: first.path})["int8"]
     assert (found["max_drop"], found["held"], found["checked_images"]) == (0.2, True, CALIBRATION)
-    monkeypatch.setattr(sources, "quantized", lambda *_: pytest.fail("it lies in the cache"))
+    monkeypatch.setattr(model_variants, "quantized", lambda *_: pytest.fail("it lies in the cache"))
     assert variant_of(source, INT8, settings, cache, told) == first
 
 
@@ -389,7 +391,8 @@ import json, sys
 from pathlib import Path
 from ovbench.artifacts import ArtifactCache
 from ovbench.config import Precision
-from ovbench.models.source import resolve, variant_of
+from ovbench.models.source import resolve
+from ovbench.models.variants import variant_of
 from ovbench.options import Settings
 
 model, images, cache, calibration = sys.argv[1:]
@@ -417,8 +420,8 @@ def test_a_full_disk_leaves_no_half_an_artifact(
         xml.with_suffix(".bin").symlink_to("/dev/full")
         quantization.save_model(made, xml, **options)
 
-    monkeypatch.setattr(sources, "save_model", save_on_full_disk)
-    monkeypatch.setattr(sources, "quantized", lambda *_: runtime.read_model(model, {}))
+    monkeypatch.setattr(model_variants, "save_model", save_on_full_disk)
+    monkeypatch.setattr(model_variants, "quantized", lambda *_: runtime.read_model(model, {}))
     settings = asked(model, images)
     with pytest.raises(NotWritable) as error:
         variant_of(resolved(settings), precision, settings, ArtifactCache(tmp_path), told)

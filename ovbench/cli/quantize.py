@@ -94,6 +94,7 @@ def quantize_to(out: Path, settings: Any, force: bool) -> tuple[Any, dict[str, A
     from ovbench import quantization, runtime
     from ovbench.artifacts import ArtifactCache, default_root
     from ovbench.models import source as sources
+    from ovbench.models import variants
     from ovbench.suite import check_models
 
     check_models(settings)
@@ -109,7 +110,7 @@ def quantize_to(out: Path, settings: Any, force: bool) -> tuple[Any, dict[str, A
     for note in source.notes:
         tell(note)
     with quantization.draft_of(out) as draft, progress("INT8") as advance:
-        quantized = sources.quantized(source, settings, lambda stage, share: advance(share, stage))
+        quantized = variants.quantized(source, settings, lambda stage, share: advance(share, stage))
         quantization.save_model(quantized, draft)
     return source, quantization.provenance(quantized)
 

@@ -22,6 +22,7 @@ from ovbench.config import Mode, Precision
 from ovbench.lanes import Lane, LaneSpec
 from ovbench.models import source as sources
 from ovbench.models.names import EMBEDDED
+from ovbench.models.variants import variant_of
 from ovbench.options import Settings
 from ovbench.report.progress import progress_bar
 from ovbench.rounds import shuffled
@@ -113,7 +114,7 @@ def _open(condition: Condition, advance: Any) -> Lane:
         advance(0.0, doing)
 
     source = sources.resolve(EMBEDDED, Settings(), cache, told)
-    path = sources.variant_of(source, condition.precision, Settings(), cache, told).path
+    path = variant_of(source, condition.precision, Settings(), cache, told).path
     lane = Lane(LaneSpec(environment=condition.environment, affinity=condition.affinity))
     properties = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", **dict(condition.properties)}
     lane.ask({"do": "open", "key": "model", "model": str(path), "device": "CPU", "properties": properties,

@@ -22,6 +22,7 @@ from ovbench.config import Mode, Precision
 from ovbench.lanes import Lane
 from ovbench.models import source as sources
 from ovbench.models.names import EMBEDDED
+from ovbench.models.variants import variant_of
 from ovbench.options import Settings
 from ovbench.reference import like_words, run_benchmark_app
 from ovbench.report.numbers import ratio
@@ -103,7 +104,7 @@ def measure_async(rounds: int, advance: Any) -> Sequence[float]:
     """Log of our FPS over benchmark_app's, one per round: same model, streams, requests and precision."""
     cache = ArtifactCache(default_root())
     source = sources.resolve(EMBEDDED, Settings(), cache, lambda doing, _share: advance(0.5, doing))
-    variant = sources.variant_of(source, Precision.INT8, Settings(), cache, lambda doing, _share: advance(0.5, doing))
+    variant = variant_of(source, Precision.INT8, Settings(), cache, lambda doing, _share: advance(0.5, doing))
     logs = []
     order = {"do": "open", "key": "int8", "model": str(variant.path), "device": "CPU", "properties": THROUGHPUT,
              "mode": "async", "seed": 0}  # fmt: skip

@@ -32,6 +32,7 @@ from ovbench.lanes import ANSWER_TIMEOUT_S, Askable, Lane
 from ovbench.machine import Contention
 from ovbench.models import source as sources
 from ovbench.models.names import EMBEDDED
+from ovbench.models.variants import variant_of
 from ovbench.options import Settings
 from ovbench.precision import Variant
 from ovbench.race import Entrant, Goal, Race, RoundKey, Rules, run_race
@@ -421,7 +422,7 @@ def _variants(precisions: Sequence[Precision]) -> dict[tuple[str, str], Variant]
             advance(share, doing)
 
         source = sources.resolve(EMBEDDED, Settings(), cache, told)
-        made = {each: sources.variant_of(source, each, Settings(), cache, told) for each in precisions}
+        made = {each: variant_of(source, each, Settings(), cache, told) for each in precisions}
     return {(EMBEDDED, each.value): variant for each, variant in made.items()}
 
 

@@ -1,11 +1,10 @@
-"""Where a model comes from, the embedded one or the user's, and its precision variants, cached by content."""
+"""Where a model comes from, the embedded one or the user's, and the pictures it is calibrated and judged on."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from enum import Enum
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,10 +12,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ovbench import quantization, runtime, worker
-from ovbench.artifacts import JSON, ArtifactCache, model_sha256
+from ovbench import runtime, worker
+from ovbench.artifacts import ArtifactCache
 from ovbench.config import Precision
-from ovbench.errors import BadImages, BadInput, BadModel, BadOption, UnreadableImage
+from ovbench.errors import BadImages, BadModel, BadOption, UnreadableImage
 from ovbench.images.ahead import prepared
 from ovbench.images.folder import open_images
 from ovbench.images.labels import resolve_labels
@@ -25,9 +24,9 @@ from ovbench.images.sets import ImageSet, Subset
 from ovbench.models import omz
 from ovbench.models.names import EMBEDDED, name_of
 from ovbench.options import Place, Settings, Shape
-from ovbench.precision import QUANTIZED, SAME_FILE, Variant
+from ovbench.precision import QUANTIZED
 from ovbench.preprocessing import Preprocessing, Wishes, describe, into_model, labels_of
-from ovbench.quantization import QuantizationOptions, options_key, save_model
+from ovbench.quantization import save_model
 
 EVALUATION_IMAGES = 1000  # of the embedded ones: agreement of 0.98 is known to +-0.9 points (95 %) by this many
 
@@ -231,9 +230,6 @@ def _with_pictures(source: Source, settings: Settings) -> Source:
     return replace(source, calibration=drawn.calibration, evaluation=drawn.evaluation, notes=tuple(notes))
 
 
-# -------------------------------------------------------------------------------------------------------- variants
-
-
 def given_file(given: Mapping[Precision, File], precision: Precision) -> File | None:
     """The user's own file for a precision; INT8's does for both rows of it."""
     return given.get(precision, given.get(Precision.INT8) if precision in QUANTIZED else None)
@@ -242,169 +238,3 @@ def given_file(given: Mapping[Precision, File], precision: Precision) -> File | 
 def makes_int8(settings: Settings) -> bool:
     """Whether INT8 is asked for and must be made, for which pictures to calibrate on are set apart."""
     return any(each in QUANTIZED and given_file(settings.variant, each) is None for each in settings.precision)
-
-
-def quantization_options(settings: Settings) -> QuantizationOptions:
-    """What NNCF is asked for."""
-    return QuantizationOptions(
-        preset=settings.preset,
-        subset_size=settings.calib_size,
-        fast_bias_correction=settings.fast_bias_correction,
-        ignored_names=settings.ignored.names,
-        ignored_types=settings.ignored.types,
-        ignored_patterns=settings.ignored.patterns,
-        max_drop=settings.max_drop,
-    )
-
-
-def variant_of(
-    source: Source, precision: Precision, settings: Settings, cache: ArtifactCache, on_progress: OnProgress
-) -> Variant:
-    """The file for a precision: given, the source itself, or made once and cached by content.
-
-    With --ov-preprocess=model its graph takes raw pictures. Raises BadModel, BadImages and BadOption.
-    """
-    path = given_file(source.given, precision)
-    if path is not None:
-        _check_given(path, precision, source)
-    else:
-        path = source.path if precision in SAME_FILE else _made(source, precision, settings, cache, on_progress)
-    if settings.preprocess is Place.MODEL and source.preprocessing is not None:
-        path = _with_preprocessing(path, source, cache)
-    return Variant(precision, path, source.embedded)
-
-
-def _check_given(path: Path, precision: Precision, source: Source) -> None:
-    """Raise BadModel where the user's own file cannot be read, or is of another model by what it takes and gives."""
-    mine, theirs = (_interface(runtime.read_model(each, source.shape)) for each in (source.path, path))
-    if mine != theirs:
-        raise BadModel(
-            f"--ov-variant {precision.value}={path}: goes {theirs}, {source.name} {mine}: give a variant of this model"
-        )
-
-
-def _interface(model: Any) -> str:
-    """``float[1,3,224,224] -> float[1,1000]``; any floating point is one: an FP16 file may take 16 bits."""
-
-    def told(ports: Sequence[Any]) -> str:
-        kinds = [(port.get_element_type(), port.get_partial_shape()) for port in ports]
-        return ", ".join(f"{'float' if kind.is_real() else kind.get_type_name()}{shape}" for kind, shape in kinds)
-
-    return f"{told(model.inputs)} -> {told(model.outputs)}"
-
-
-def _made(
-    source: Source, precision: Precision, settings: Settings, cache: ArtifactCache, on_progress: OnProgress
-) -> Path:
-    key: dict[str, JSON] = {
-        "model": model_sha256(source.path),
-        "shape": {name: list(dims) for name, dims in source.shape.items()},
-        "openvino": metadata.version("openvino"),
-        "nncf": metadata.version("nncf"),
-    }
-    file = f"{source.name}.xml"
-    if precision not in QUANTIZED:
-        kind = precision.value.lower()
-
-        def convert(folder: Path) -> None:
-            model = runtime.read_model(source.path, source.shape)
-            if precision is Precision.W8:
-                save_model(quantization.compress_weights(model), folder / file)
-            else:
-                save_model(model, folder / file, half=True)
-
-        return _ir_in(cache.fetch(kind, key, convert))
-
-    options = quantization_options(settings)
-    key["options"] = options_key(options)
-    key["calibration"] = f"random inputs {settings.calib_size}"
-    if source.preprocessing is not None and source.calibration is not None:
-        key["calibration"] = source.calibration.content_hash()
-        key["preprocessing"] = repr(replace(source.preprocessing, said_by=""))
-
-    def build(folder: Path) -> None:
-        save_model(quantized(source, settings, on_progress), folder / file)
-
-    return _ir_in(cache.fetch("int8", key, build))
-
-
-def quantized(source: Source, settings: Settings, on_progress: OnProgress) -> Any:
-    """The source's INT8 model, an ``ov.Model``, calibrated as the settings say.
-
-    A largest drop is held on the calibration pictures, so that those of the evaluation have no say in what they judge.
-    """
-    check = None
-    pictures, classified = source.calibration, source.classes is not None and source.evaluation is not None
-    if settings.max_drop is not None and classified and pictures is not None and source.preprocessing is not None:
-        check = quantization.check_on(pictures, source.preprocessing.to_input)
-    return quantization.quantize(
-        runtime.read_model(source.path, source.shape),
-        source.samples(settings.calib_size),
-        quantization_options(settings),
-        lambda stage, done, total: on_progress(stage, done / max(total, 1)),
-        origin=quantization.Origin(source.name, model_sha256(source.path), settings.images),
-        check=check,
-    )
-
-
-def _with_preprocessing(path: Path, source: Source, cache: ArtifactCache) -> Path:
-    preprocessing = source.preprocessing
-    assert preprocessing is not None
-    key: dict[str, JSON] = {
-        "model": model_sha256(path),
-        "shape": {name: list(dims) for name, dims in source.shape.items()},
-        "preprocessing": repr(replace(preprocessing, said_by="")),
-        "openvino": metadata.version("openvino"),
-    }
-
-    def build(folder: Path) -> None:
-        model, _ = into_model(runtime.read_model(path, source.shape), preprocessing)
-        save_model(model, folder / path.with_suffix(".xml").name)
-
-    return _ir_in(cache.fetch("preprocessed", key, build))
-
-
-def _ir_in(artifact: Path) -> Path:
-    """The one IR of an artifact: its key is of content, so a model that lies under two names is called by the first."""
-    return next(artifact.glob("*.xml"))
-
-
-# ---------------------------------------------------------------------------------------------------------- record
-
-
-def source_fields(source: Source, variants: Mapping[Precision, Path]) -> dict[str, Any]:
-    """What the journal keeps of a source: its file, how pictures become inputs, which pictures, what INT8 was made of.
-
-    ``variants`` are the files that are measured. Raises BadModel where the source's own file is gone.
-    """
-    int8 = next((precision for precision in variants if precision in QUANTIZED), None)
-    made = int8 is not None and given_file(source.given, int8) is None
-    return {
-        "name": source.name,
-        "path": str(source.path),
-        "sha256": model_sha256(source.path),
-        "preprocessing": None if source.preprocessing is None else _plain(source.preprocessing),
-        "calibration": _images_fields(source.calibration) if made else None,
-        "evaluation": _images_fields(source.evaluation),
-        "given": {precision.value: str(path) for precision, path in source.given.items()},
-        "int8": None if int8 is None else _provenance_of(variants[int8], source.shape),
-        "notes": list(source.notes),
-    }
-
-
-def _plain(preprocessing: Preprocessing) -> dict[str, Any]:
-    return {name: each.value if isinstance(each, Enum) else each for name, each in asdict(preprocessing).items()}
-
-
-def _images_fields(images: ImageSet | None) -> dict[str, Any] | None:
-    if images is None or not len(images):
-        return None
-    return {"name": images.name, "count": len(images), "content_hash": images.content_hash()}
-
-
-def _provenance_of(path: Path, shape: Shape) -> dict[str, Any] | None:
-    """What an INT8 file says it was made from, empty where ovbench did not make it; None where it cannot be read."""
-    try:
-        return quantization.provenance(runtime.read_model(path, shape))
-    except BadInput:  # its cells say why
-        return None
