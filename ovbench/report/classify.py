@@ -33,22 +33,26 @@ def classified_text(classified: Classified, coloured: bool) -> str:
 def _table(classified: Classified, place: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("", justify="right", no_wrap=True)
-    for precision in classified.guesses:
-        table.add_column("class", justify="right", no_wrap=True)
-        table.add_column(precision.value, overflow="fold")
-        table.add_column("p", justify="right", no_wrap=True)
     columns = [guesses[place] for guesses in classified.guesses.values()]
+    labelled = any(guess.label for guesses in columns for guess in guesses)
+    for precision in classified.guesses:
+        table.add_column("class" if labelled else f"{precision.value} class", justify="right", no_wrap=True)
+        if labelled:
+            table.add_column(precision.value, overflow="fold")
+        table.add_column("p", justify="right", no_wrap=True)
     for rank in range(max(len(guesses) for guesses in columns)):
-        cells = [cell for guesses in columns for cell in _cells(guesses, rank)]
+        cells = [cell for guesses in columns for cell in _cells(guesses, rank, labelled)]
         table.add_row(str(rank + 1), *cells)
     return table
 
 
-def _cells(guesses: tuple[Guess, ...], rank: int) -> tuple[str, str, str]:
+def _cells(guesses: tuple[Guess, ...], rank: int, labelled: bool) -> tuple[str, ...]:
     if rank >= len(guesses):
-        return DASH, "NaN" if rank == 0 else "", DASH
+        nothing = "NaN" if rank == 0 else ""
+        return (DASH, nothing, DASH) if labelled else (nothing or DASH, DASH)
     guess = guesses[rank]
-    return str(guess.class_number), guess.label, f"{guess.probability:.3f}"
+    probability = f"{guess.probability:.3f}"
+    return (str(guess.class_number), *([guess.label] if labelled else []), probability)
 
 
 def classified_fields(classified: Classified) -> dict[str, Any]:
