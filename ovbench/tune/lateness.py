@@ -48,6 +48,6 @@ def all_latencies_ns(race: Race, config: Config) -> list[int]:
     return [taken for block in blocks_of(race, config) for taken in latencies_ns(config.mode, block)]
 
 
-def too_many(late: Estimate | None) -> TypeGuard[Estimate]:
+def surely_too_many(late: Estimate | None) -> TypeGuard[Estimate]:
     """Whether surely more than LATE_SHARE are late; without any inference nothing is sure."""
     return late is not None and late.low is not None and late.low > LATE_SHARE

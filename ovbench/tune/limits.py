@@ -14,7 +14,7 @@ from ovbench.errors import BadOption
 from ovbench.race import Race
 from ovbench.stats import Estimate, quantile
 from ovbench.tune.asked import Constraints, Limit
-from ovbench.tune.lateness import LATE_SHARE, all_latencies_ns, kept_blocks, late_share, too_many
+from ovbench.tune.lateness import LATE_SHARE, all_latencies_ns, kept_blocks, late_share, surely_too_many
 from ovbench.verdict import Outcome, check_floor
 
 LEAD_CONFIDENCE = 0.8  # of "too many are late" while racing: one late in 40 bars nobody from the finals, two do
@@ -30,7 +30,7 @@ def violation(race: Race, constraints: Constraints, config: Config) -> str:
     for limit, asked in constraints.asked.items():
         if limit is Limit.P99:
             late = late_share(race, config, asked)
-            if too_many(late) and len(kept_blocks(race, config)) >= MIN_LATE_BLOCKS:
+            if surely_too_many(late) and len(kept_blocks(race, config)) >= MIN_LATE_BLOCKS:
                 return f"{late.value:.0%} of its inferences take longer than {asked / 1e6:g} ms"
         elif not holds(race, config, limit, asked):
             entrant = race.entrants[config]
@@ -45,7 +45,7 @@ def may_hold(race: Race, constraints: Constraints, config: Config) -> bool:
     Early on a single late inference of a dozen is far above 1 %, and says little.
     """
     return all(
-        not too_many(late_share(race, config, asked, LEAD_CONFIDENCE))
+        not surely_too_many(late_share(race, config, asked, LEAD_CONFIDENCE))
         if limit is Limit.P99
         else holds(race, config, limit, asked)
         for limit, asked in constraints.asked.items()
