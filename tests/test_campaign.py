@@ -283,7 +283,8 @@ def test_memory_without_a_limit_is_one_group(cells: list[Cell]) -> None:
 def test_a_partner_stands_in_every_group_that_needs_it() -> None:
     sides = [Config(precision=precision) for precision in (Precision.FP32, Precision.BF16, Precision.INT8)]
     cells = [Cell(config, memory_bytes=40) for config in sides]
-    assert group_by_memory(cells, 100) == ((sides[0], sides[1]), (sides[0], sides[2]))
+    assert {group_by_memory(cells, limit) for limit in (80, 119)} == {((sides[0], sides[1]), (sides[0], sides[2]))}
+    assert group_by_memory(cells, 120) == (tuple(sides),)
 
 
 def test_the_cell_that_an_alias_stands_for_goes_with_its_partner() -> None:
@@ -452,7 +453,7 @@ def test_every_lane_is_fresh_warms_up_first_and_gives_one_replicate_of_every_cel
     open_s=st.floats(0.01, 2),
     cost_ns=st.fixed_dictionaries({config.key: st.integers(10**5, 5 * 10**8) for config in FOUR}),
 )
-def test_the_deadline_is_kept_within_one_round_per_lane(
+def test_the_deadline_is_kept_unless_every_lane_has_but_one_round(
     lanes: int, lane_s: float, open_s: float, cost_ns: dict[str, int]
 ) -> None:
     machine = FakeMachine(open_s=open_s, cost_ns=cost_ns)
@@ -465,7 +466,7 @@ def test_the_deadline_is_kept_within_one_round_per_lane(
     longest_round = sum(count * cost_ns[config.key] / 1e9 + ASK_S for config, count in counts.items())
     start = START_S + 4 * (open_s + ASK_S) + sum(3 * each / 1e9 + ASK_S for each in cost_ns.values())
     least = lanes * (start + longest_round)
-    assert run.spent_s <= max(run.plan.total_s, least) + longest_round
+    assert run.spent_s <= max(run.plan.total_s, least) + 1e-6
     if lane_s > start + 2 * longest_round:  # and the time is used, not left lying
         assert run.spent_s >= run.plan.total_s - lanes * longest_round - 1e-6
 

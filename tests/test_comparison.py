@@ -20,7 +20,7 @@ from ovbench.comparison import (
     fitting_pair_s,
     pair_fields,
 )
-from ovbench.contention import MAX_REJECTED_SHARE, was_hit
+from ovbench.contention import MAX_REJECTED_SHARE, too_many, was_hit
 from ovbench.errors import ContestantRefused, LaneDied, LaneHung
 from ovbench.machine import Contention
 from ovbench.verdict import Verdict
@@ -84,6 +84,14 @@ def test_a_short_budget_is_cut_into_five_shorter_pairs(budget_s: float) -> None:
     assert len(comparison.pairs) == MIN_PAIRS
     assert sides.now - 1000.0 <= budget_s * 1.01
     assert all(pair.rounds_s <= PAIR_S + 0.1 for pair in comparison.pairs)
+
+
+@pytest.mark.parametrize("left_of_a_pair", [0.5, 0.8, 0.95])
+def test_no_pair_is_begun_that_would_not_end_within_the_budget(left_of_a_pair: float) -> None:
+    wall_s = FakeSides().run(budget_s=60.0).pairs[0].wall_s
+    sides = FakeSides()
+    assert len(sides.run(budget_s=(7 + left_of_a_pair) * wall_s).pairs) == 7
+    assert sides.now - 1000.0 == pytest.approx(7 * wall_s)
 
 
 def test_a_budget_too_short_for_five_pairs_says_so() -> None:
@@ -294,6 +302,10 @@ def test_who_runs_on_cores_beyond_our_quota_takes_nothing_from_us() -> None:
                   for busy_cores in (10, 61, 63)}  # fmt: skip
     hit = {busy: was_hit(taken, own_cpu_s=0.2, took_s=0.1, cores=64) for busy, taken in neighbours.items()}
     assert hit == {10: False, 61: False, 63: True}
+
+
+def test_half_of_the_rounds_may_be_rejected_and_no_more() -> None:
+    assert [too_many(rejected, 10) for rejected in (0, 5, 6)] == [False, False, True]
 
 
 # --- lanes that fail ---

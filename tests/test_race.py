@@ -155,6 +155,12 @@ def test_the_leader_is_never_dominated_and_one_round_tells_nothing(true: dict[Co
     assert set(out) <= {config for config, cost in true.items() if cost > true[leader]}
 
 
+def test_what_fresh_twins_differ_by_drops_nobody_however_many_the_rounds() -> None:
+    costs = {config: [0.0] * 200 for config in MANY}
+    assert dominated({**costs, FP32: [0.06] * 200}, MANY[1]) == ()
+    assert dominated({**costs, FP32: [0.09] * 200}, MANY[1]) == (FP32,)
+
+
 def test_one_bad_block_of_two_drops_nobody() -> None:
     costs = {config: [0.0, 0.01] for config in MANY}
     assert dominated({**costs, FP32: [0.0, 2.0]}, MANY[1]) == ()

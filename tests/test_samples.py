@@ -66,6 +66,12 @@ def test_only_rounds_that_both_ran_are_compared() -> None:
     assert round_ratios(candidate, reference) == (1.5, 1.5)
 
 
+def test_a_lane_gives_the_median_of_its_rounds_so_that_one_bad_round_bends_nothing() -> None:
+    bad = Block(3, (10**6,) * 3, (10**6,) * 3, 3 * 10**6)
+    reference = Replicate(0, Mode.SYNC, (*steady(0, 200).blocks, bad))
+    assert log_ratio_by_lane([steady(0, 100, rounds=4)], [reference]) == pytest.approx([math.log(2)])
+
+
 def test_lanes_without_a_common_round_say_nothing() -> None:
     early = Replicate(0, Mode.SYNC, (Block(0, (1, 1, 1), (1, 1, 1), 3),))
     late = Replicate(0, Mode.SYNC, (Block(1, (1, 1, 1), (1, 1, 1), 3),))
