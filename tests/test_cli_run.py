@@ -86,6 +86,12 @@ def test_an_interrupt_that_is_ignored_is_ignored_by_pytest_too(runs: Callable[[s
         signal.signal(signal.SIGINT, before)
 
 
+def test_ctrl_c_before_pytests_session_tells_no_traceback(folder: Path) -> None:
+    (folder / "early.py").write_text("raise KeyboardInterrupt\n", encoding="utf-8")
+    ended = run(folder, "-p", "early")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
 def test_a_model_is_planned_among_the_users_own_files_and_only_results_are_left(
     folder: Path, tiny_model_path: Path
 ) -> None:

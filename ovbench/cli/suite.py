@@ -17,6 +17,14 @@ from ovbench.errors import BadOption
 STDERR = 2  # where pytest's own output goes when stdout is for JSON
 REPORT_FLAG = "--ov-report"
 PYTEST_INTERRUPTED = 2  # pytest.ExitCode.INTERRUPTED: by Ctrl-C, or by a module that it cannot collect
+# python -m pytest, but for what Ctrl-C does before its session: pytest would tell the traceback of an import.
+RUN = f"""
+import runpy, sys
+try:
+    runpy.run_module("pytest", run_name="__main__", alter_sys=True)
+except KeyboardInterrupt:
+    sys.exit({INTERRUPTED})
+"""
 DIED_OF = 128  # and the signal's number: what a shell makes of a command that a signal has ended
 
 
@@ -69,7 +77,7 @@ def run_pytest(arguments: list[str], stdout: int | None = None) -> int:
     suite, results = suite_folder(), Path.cwd() / "results"
     options = ["-c", str(suite / "pytest.ini"), "--rootdir", str(Path.cwd()), "-o", f"ov_results={results}"]
     options += ["-o", f"cache_dir={results / '.pytest_cache'}"]  # for --lf, and the user's folder stays tidy
-    command = [sys.executable, "-m", "pytest", *options, str(suite / "benches"), *arguments]
+    command = [sys.executable, "-c", RUN, *options, str(suite / "benches"), *arguments]
     # Of its own: pytest rewrites our plugin's asserts before it is imported.
     # Ctrl-C reaches pytest too, which ends with the table of what is done: we wait for that.
     interrupts: list[int] = []
