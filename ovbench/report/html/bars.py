@@ -49,14 +49,16 @@ def stacked_chart(title: str, bars: Sequence[Bar], keys: Sequence[tuple[str, str
     """Bars of parts end to end from 0; ``keys`` are (name, colour) of the parts, ``most`` the axis' least end."""
     scale = fit_scale([0, most], LEFT, RIGHT, zero=True)
     bottom = TOP + STACK_PITCH * len(bars)
-    drawn = []
+    drawn, borders = [], ""  # not colours alone part the phases
     for row, bar in enumerate(bars):
         y = TOP + STACK_PITCH * row + 18
         begin = 0.0
         for part in bar.parts:
             left, right = scale.at(begin), scale.at(begin + part.length)
             drawn.append(_box(part, left, right - left, y, STACK_PX))
+            borders += f"M{number(left)} {number(y)}v{STACK_PX}" if begin else ""
             begin += part.length
+    drawn.append(element("path", d=borders, stroke="currentColor"))
     description = f"{x_title}, each bar from left to right: {', '.join(name for name, _ in keys)}. " + _said(bars)
     return _chart(
         "stacked",

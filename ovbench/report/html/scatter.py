@@ -28,6 +28,8 @@ ROOM_SHARE = 0.03  # of the values' range, beyond their ends
 LONGEST_NAME_PX = 220
 TICKS = 9  # of a wide chart, at most
 HIGH_PX = 7  # half of the height of a text of 12 px
+NEAR_PX = MARK_PX + HIGH_PX + 1  # from a mark to the middle of a name above or below it
+FAR_PX = (-34, 34, -54, 54, 74, 94)  # the same of a name that a line leads to
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def scatter_chart(
     places = {id(each): (x_scale.at(each.x), y_scale.at(each.y)) for each in points}
     marks = [mark(each.precision, *places[id(each)], each.said, each in front) for each in points]
     plot = Box(left, 14, width, BOTTOM)
-    names = _names(front, places, plot)
+    names, leaders = _names(front, places, plot, Box(0, 0, text_width(y_title), TOP - 10))
     keys = [Key(mark_swatch(each), each.value) for each in _precisions(points)]
     if len(front) < len(points):
         keys.append(Key(_front_swatch, "Pareto front (filled marks)"))
@@ -100,6 +102,7 @@ def scatter_chart(
         x_axis(x_scale, TOP, BOTTOM, x_title)
         + y_axis(y_scale, left, width - EDGE_PX, y_title)
         + _stairs([places[id(each)] for each in front])
+        + (element("path", d=leaders, stroke="currentColor", stroke_opacity=f"{CLEAR}") if leaders else "")
         + element("g", *marks, stroke_width=1.5)
         + element("g", *names, fill="currentColor", dominant_baseline="central")
         + drawn_keys
@@ -143,13 +146,18 @@ def _stairs(places: Sequence[tuple[float, float]]) -> str:
     return _dotted(data)
 
 
-def _names(front: Sequence[Point], places: dict[int, tuple[float, float]], plot: Box) -> list[str]:
-    """Names of the front's points, its ends first, each where it touches no mark, no stair and no name; else none."""
-    taken = [Box(x - MARK_PX, y - MARK_PX, x + MARK_PX, y + MARK_PX) for x, y in places.values()]
+def _names(
+    front: Sequence[Point], places: dict[int, tuple[float, float]], plot: Box, y_title: Box
+) -> tuple[list[str], str]:
+    """Names of the front's points, its ends first, each where it touches no mark, no stair and no name; else none.
+
+    And the path data of what leads from marks to names that are not beside them.
+    """
+    taken = [y_title, *(Box(x - MARK_PX, y - MARK_PX, x + MARK_PX, y + MARK_PX) for x, y in places.values())]
     for (x, y), (next_x, next_y) in itertools.pairwise([places[id(each)] for each in front]):
         taken += [Box(x, y - 1, next_x, y + 1), Box(next_x - 1, next_y, next_x + 1, y)]
     ends = [front[0], front[-1]] if len(front) > 1 else [front[0]]
-    drawn = []
+    drawn, leaders = [], ""
     for point in [*ends, *front[1:-1]]:
         name = fitted(point.name, LONGEST_NAME_PX)
         x, y = places[id(point)]
@@ -158,12 +166,15 @@ def _names(front: Sequence[Point], places: dict[int, tuple[float, float]], plot:
             taken.append(box)
             middle = (box.top + box.bottom) / 2
             drawn.append(label(box.left, middle, name))
-    return drawn
+            if abs(middle - y) > NEAR_PX:
+                end = box.top if middle > y else box.bottom
+                leaders += f"M{number(x)} {number(y)}L{number(min(max(x, box.left), box.right))} {number(end)}"
+    return drawn, leaders
 
 
 def _beside(x: float, y: float, width: float) -> Iterable[Box]:
-    """Places for a name around a mark: above to the left first, where a front leaves the plot empty."""
-    near, high = MARK_PX + 2, MARK_PX + HIGH_PX + 1
+    """Places for a name around a mark: above to the left first, where a front leaves the plot empty; then farther."""
+    near, high = MARK_PX + 2, NEAR_PX
     for left, middle in (
         (x - width - 2, y - high),
         (x - width / 2, y - high),
@@ -173,6 +184,7 @@ def _beside(x: float, y: float, width: float) -> Iterable[Box]:
         (x + 2, y + high),
         (x - width / 2, y + high),
         (x - width - 2, y + high),
+        *((left, y + far) for far in FAR_PX for left in (x - width - near, x - width / 2, x + near)),
     ):
         yield Box(left, middle - HIGH_PX, left + width, middle + HIGH_PX)
 

@@ -134,7 +134,10 @@ def _cut(title: str, cells: Sequence[CellStory]) -> list[tuple[str, list[tuple[C
 
 
 def ecdf_part(story: Story, heading: str, stories: Sequence[Story]) -> Part:
-    """How the calls of each cell are distributed, one axis for each model and hint of all ``stories``."""
+    """How the calls of each cell are distributed; the same cells of all ``stories`` on one axis.
+
+    Every plot has its own: on a common one, a cell that is fifty times as slow would flatten all other plots.
+    """
     figures, cut_off, calls = [], 0, 0
     lines = tuple(line for model in models_of(story) for line in _steadiness_lines(story, model))
     for title, plot in _groups(story):
@@ -144,7 +147,7 @@ def ecdf_part(story: Story, heading: str, stories: Sequence[Story]) -> Part:
             if cell.calls_ns
         ]
         if curves:
-            ends = _ends_ms(stories, plot[0][0].config)
+            ends = _ends_ms(stories, frozenset(cell.config for cell, _rank in plot))
             chart = ecdf_chart(capitalized(title), curves, ends, "latency of a call, ms")
             cut_off += sum(len(each.values) - bisect.bisect_right(each.values, ends[1]) for each in curves)
             calls += sum(len(each.values) for each in curves)
@@ -158,8 +161,7 @@ def ecdf_part(story: Story, heading: str, stories: Sequence[Story]) -> Part:
     notes = []
     if cut_off:
         notes.append(
-            f"{cut_off} of {calls} calls lie beyond the ends of the axes, which are {BEYOND_P95:g} times the greatest "
-            "p95."
+            f"{cut_off} of {calls} calls lie beyond the ends of the axes, {BEYOND_P95:g} times a plot's greatest p95."
         )
     return Part(heading=heading, lines=lines, figures=tuple(figures), reading=reading if figures else (),
                 notes=tuple(notes))  # fmt: skip
@@ -179,15 +181,10 @@ def _steadiness_lines(story: Story, model: str) -> list[str]:
     return [f"{told}; least steady: {other}, {most:.2f} times."]
 
 
-def _ends_ms(stories: Sequence[Story], config: Config) -> tuple[float, float]:
-    """Where the axis of this config's model and hint begins and ends."""
+def _ends_ms(stories: Sequence[Story], configs: frozenset[Config]) -> tuple[float, float]:
+    """Where the axis of these configs begins and ends."""
     least_ns, greatest_ns = latency_ends(
-        [
-            cell.calls_ns
-            for story in stories
-            for cell in shown_cells(story)
-            if cell.calls_ns and (cell.config.model, cell.config.hint) == (config.model, config.hint)
-        ]
+        [cell.calls_ns for story in stories for cell in shown_cells(story) if cell.calls_ns and cell.config in configs]
     )
     return least_ns / 1e6, greatest_ns / 1e6
 
