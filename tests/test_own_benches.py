@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sessions import ROOT, Ended, Suite
 
-from ovbench import ab, plugin
+from ovbench import ab, plugin, worker
 from ovbench import suite as suites
 from ovbench.campaign import Measurements
 from ovbench.comparison import Comparison
@@ -31,22 +31,32 @@ from ovbench.own.paired import AskPaired
 from ovbench.own.session import REMARKS, SMOKE, session_of
 from ovbench.policy import Policy
 from ovbench.records import read_journal
-from ovbench.stats import ratio_estimate
+from ovbench.stats import MIN_REPLICATES, minimum_samples, ratio_estimate
 from ovbench.verdict import Outcome, Verdict
 
 PAGE = ROOT / "docs" / "own-benches.md"
 INT8 = Config(precision=Precision.INT8)
 
-# The page's budgets are for models that people have: a tiny one need not be measured for so long. One long block has
-# samples enough for a p99, however busy the machine is.
+# The page's budgets are for models that people have: a tiny one need not be measured for so long.
 SHORT = """
 from dataclasses import replace
-from ovbench import ab, campaign
-campaign.SYNC_BLOCK_S = campaign.ASYNC_BLOCK_S = {block_s}
+import worker_of_many
+from ovbench import ab, campaign, lanes
+lanes.worker = worker_of_many
 make_plan, ask = campaign.make_plan, ab.ask
 campaign.make_plan = lambda *given: replace(make_plan(*given), lanes={lanes}, lane_s=0.1)
 ab.ask = lambda question, *given: ask(replace(question, budget_s=1.0), *given)
 """
+
+
+def worker_of_many() -> str:
+    """What runs in a lane, but one block has inferences enough for a p99, however busy the machine is."""
+    text, replaced = re.subn(
+        r"^MIN_INFERENCES_PER_BLOCK = \d+", f"MIN_INFERENCES_PER_BLOCK = {minimum_samples(0.99)}",
+        Path(worker.__file__).read_text(encoding="utf-8"), flags=re.M,
+    )  # fmt: skip
+    assert replaced == 1
+    return text
 
 
 # ------------------------------------------------------------------------------------------- the page, in real sessions
@@ -69,9 +79,10 @@ class Project:
     folder: Path
     suite: Suite
 
-    def run(self, *given: str, lanes: int = 2, block_s: float = 0.6) -> Ended:
+    def run(self, *given: str, lanes: int = 1) -> Ended:
         """pytest in it, without an ini key of ours: the journal lies where pytest-benchmark stores."""
-        (self.folder / "short_own.py").write_text(SHORT.format(lanes=lanes, block_s=block_s))
+        (self.folder / "worker_of_many.py").write_text(worker_of_many(), encoding="utf-8")
+        (self.folder / "short_own.py").write_text(SHORT.format(lanes=lanes))
         options = ("-o", "ov_results=", "-p", "short_own", "--ov-warmup=10ms")
         return self.suite.run(*options, *given, folder=self.folder, PYTHONPATH=str(self.folder))
 
@@ -144,7 +155,7 @@ def test_a_floor_that_cannot_hold_fails_with_its_line(make_project: Any) -> None
     text, replaced = re.subn(r"min_speedup=[\d.]+", "min_speedup=50", blocks()[0])
     assert replaced == 1
     project = make_project(re.sub(r"    assert .*", "    pass", text))  # the floor is the marker's alone
-    ended = project.run(lanes=5, block_s=0.05)
+    ended = project.run(lanes=MIN_REPLICATES)
     name = re.findall(r"def (test_\w+)", text)[0]
     assert ended.code == 1, ended.text
     assert re.search(r"^INT8-LATENCY-1-off: speed-up over FP32 .*\[.*\], floor 50.00: FAILED$", ended.out, re.M)
