@@ -40,7 +40,7 @@ def find_chromium() -> str | None:
 
 def launch(playwright: Playwright) -> Browser:
     """A browser with a profile of its own, which it forgets."""
-    return playwright.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
+    return playwright.chromium.launch(executable_path=find_chromium(), args=list(FLAGS), timeout=120_000)
 
 
 Media = Literal["screen", "print"]
@@ -70,7 +70,7 @@ def opened(
 ) -> Iterator[Opened]:
     """The page as a server with this policy would send it; ``trusting`` ignores every policy, the page's own too."""
     context = browser.new_context(java_script_enabled=scripts, bypass_csp=trusting)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(120_000)
     told = Opened(context.new_page())
     told.page.on(
         "console", lambda each: told.complaints.append(each.text) if each.type in {"error", "warning"} else None

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from warm_python import TIMEOUT_S
 
 from ovbench import cli
 from ovbench.options import OPTIONS
@@ -23,7 +24,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", RUN, *arguments]
     environment = {**os.environ, "OVBENCH_CACHE_DIR": str(folder.with_name("cache"))}
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from sessions import ROOT, Suite
+from warm_python import TIMEOUT_S
 
 from ovbench.options import OPTIONS
 
@@ -26,7 +27,7 @@ def run_pytest(folder: Path, *given: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-p", "no:hypothesispytest", *given]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     path = {**kept, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=folder, env=path, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=folder, env=path, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
 
 
 @pytest.fixture

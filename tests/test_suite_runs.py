@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sessions import ROOT, TIMEOUT_S, Ended, Suite, journal_lines
+from sessions import ONE_ROUND, ROOT, Ended, Suite, journal_lines
+from warm_python import TIMEOUT_S
 
 from ovbench.stats import MIN_REPLICATES
 
@@ -165,9 +166,7 @@ def test_a_report_that_cannot_be_written_is_refused_before_anything_is_measured(
 
 @pytest.fixture(scope="module")
 def first(suite: Suite, failed: Ended) -> Ended:
-    return suite.run(
-        "benches", *ONE_CELL, "--ov-budget=3s", "--benchmark-compare", "--benchmark-compare-fail=median:1%"
-    )
+    return suite.run("benches", *ONE_CELL, ONE_ROUND, "--benchmark-compare", "--benchmark-compare-fail=median:1%")
 
 
 def test_a_failed_session_is_not_offered_for_comparison(failed: Ended, first: Ended) -> None:
@@ -190,7 +189,7 @@ def test_rows_match_from_another_folder_and_another_machine(suite: Suite, first:
     stored["benchmarks"].append({**stored["benchmarks"][0], "fullname": "latency/tiny/of-old"})
     stored["benchmarks"][0]["stats"]["median"] = 1e-9
     newest.write_text(json.dumps(stored))
-    selected = ("-k", "bench_latency and FP32-LATENCY-1-off", "--ov-precision=FP32", "--ov-budget=3s")
+    selected = ("-k", "bench_latency and FP32-LATENCY-1-off", "--ov-precision=FP32", ONE_ROUND)
     compare = ("--benchmark-compare", "--benchmark-compare-fail=median:10%")
     ended = suite.run(".", *selected, *compare, folder=ROOT / "benches")
     assert ended.code == 1, ended.text

@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 LIBRARIES = ("pytest", "numpy", "openvino", "cv2", "scipy.special", "rich.progress", "execnet", "filelock", "typer")
+TIMEOUT_S = 600  # for what hangs: a busy machine takes a minute and more for some
 FORKS = sys.platform == "linux"  # elsewhere a fork of so much is not safe, or there is none
 
 
 def run(
-    given: Sequence[str], folder: Path, environment: Mapping[str, str], timeout_s: int = 180
+    given: Sequence[str], folder: Path, environment: Mapping[str, str], timeout_s: int = TIMEOUT_S
 ) -> subprocess.CompletedProcess[str]:
     """What ``python -m MODULE ...`` or ``python -c CODE ...`` does in that folder and environment, and what it printed.
 
