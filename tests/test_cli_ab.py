@@ -138,5 +138,6 @@ def test_ctrl_c_says_where_finished_pairs_are(tiny_model_path: Path, tmp_path: P
     assert child.returncode == 130
     (journal,) = (tmp_path / "results").glob("*.jsonl")
     pairs = sum(line["kind"] == "pair" for line in read_journal(journal))
-    assert f"interrupted; {pairs} finished pairs are in results/{journal.name}" in err
+    finished = "1 finished pair" if pairs == 1 else f"{pairs} finished pairs"
+    assert f"interrupted; {finished} of A/B in results/{journal.name}" in err
     assert "Traceback" not in err

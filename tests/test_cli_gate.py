@@ -205,8 +205,20 @@ def test_an_interrupt_keeps_what_is_done(ask: FakeAsk, ovbench: Callable[..., Ra
     ask.raises = {"second": KeyboardInterrupt()}
     ran = ovbench("gate", matrix("first", "second"), "--summary", "s.md")
     assert ran.code == 130
+    assert "interrupted; 0 finished pairs of second in results" in ran.error
+    ask.raises = {"first": KeyboardInterrupt()}
+    nothing = ovbench("gate", "ab.toml", "--results", "elsewhere")
+    assert (nothing.code, nothing.journal) == (130, [])
+    assert nothing.error.endswith("interrupted; no pair was finished, nothing is kept\n")
     assert [line["name"] for line in ran.journal if line["kind"] == "comparison"] == ["first"]
     assert Path("s.md").read_text(encoding="utf-8") == ""
+
+
+def test_sides_that_are_the_same_are_said_before_they_are_measured(ask: FakeAsk, ovbench: Callable[..., Ran]) -> None:
+    ask.raises = {"A/B": KeyboardInterrupt()}
+    ran = ovbench("ab")
+    assert ran.error.startswith("ovbench: both sides are the same, what differs is this host's noise: say with --b")
+    assert "both sides" not in ovbench("ab", "--b", "NUM_STREAMS=2").error
 
 
 def test_nothing_to_compare(ask: FakeAsk, ovbench: Callable[..., Ran]) -> None:

@@ -112,11 +112,17 @@ def test_bad_input_is_one_line(sessions: Path, here: Path, command_line: Command
         ({"out": Path("a.pdf")}, "-o a.pdf: give a file that ends in .html, .md or .json, or say --format"),
         ({"as_json": True, "form": "md"}, "--json with --format md: say one of them"),
         ({"results": Path("absent")}, "--results absent: there is no folder"),
-        ({"out": Path("absent/a.md")}, "cannot write the report absent/a.md: No such file or directory"),
+        (
+            {"out": Path("absent/a.md")},
+            "cannot write the report absent/a.md: No such file or directory: make the folder absent",
+        ),
     ):
         with pytest.raises(BadInput, match=re.escape(said)) as caught:
             report([], **{"results": sessions, **options})
         assert len(str(caught.value).splitlines()) == 1
+    for twice in (("1", "0001"), ("1", "2", f"{sessions}/{get_machine_id()}/0001_made.json")):
+        said = f"SESSION {twice[-1]}: the same session as 1: name each once"
+        assert said in refused(command_line, *twice, "--results", sessions)
     (here / "a.md").mkdir()
     with pytest.raises(BadInput, match=r"cannot write the report a\.md: Is a directory"):
         report([], out=Path("a.md"), results=sessions)

@@ -40,7 +40,7 @@ def test_a_failure_says_how_to_see_it_again_and_what_differs(tmp_path: Path, kno
     assert lines[0] == gate_text(gate)
     assert lines[1] == "  reproduce: pytest benches"
     assert lines[2] == "  INT8 ran as: " + (
-        "i8 100%, 1 streams, 2 threads, 1 requests" if known else "not part of the campaign"
+        "i8 100%, 1 stream, 2 threads, 1 request" if known else "not part of the campaign"
     )
     assert "openvino" in lines[4]
 

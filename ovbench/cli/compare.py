@@ -12,13 +12,14 @@ from typing import Annotated, Any
 
 import typer
 
-from ovbench.cli.app import AsJson, Device, Results, app, progress, read_option
+from ovbench.cli.app import AsJson, Device, Results, app, progress, read_option, tell
 from ovbench.errors import BadInput, BadOption, NotWritable
 
 OVERRIDES = ("tolerance", "budget")  # what a flag may say for all comparisons of a file
 
 SideParts = Annotated[list[str], typer.Option(metavar="KEY=VALUE", help="Repeatable: python=PATH, model=PATH, "
                       "precision=INT8, affinity=0,1, env:NAME=VALUE, or a property (NUM_STREAMS=2).")]  # fmt: skip
+Metrics = Annotated[list[str], typer.Option(metavar="METRIC", help="latency or throughput, repeatable.")]
 
 
 @app.command(epilog="Example: ovbench ab --model model.xml --b precision=INT8 --budget 20s")
@@ -29,7 +30,7 @@ def ab(
     model: Annotated[str, typer.Option(help="Model of both sides: 'embedded' or a file.")] = "embedded",
     precision: Annotated[str, typer.Option(help="Precision of both sides, such as FP32 or INT8.")] = "FP32",
     device: Device = "CPU",
-    metric: Annotated[list[str], typer.Option(help="latency or throughput, repeatable.")] = ["latency", "throughput"],  # noqa: B006
+    metric: Metrics = ["latency", "throughput"],  # noqa: B006
     tolerance: Annotated[str, typer.Option(help="What counts as the same, as a share of time.")] = "0.03",
     budget: Annotated[str, typer.Option(help="Time per metric [s, ms, m or h].")] = "60s",
     min_agreement: Annotated[str, typer.Option(help="Least top-1 agreement of the outputs [share].")] = "",
@@ -132,6 +133,11 @@ def ask_all(questions: Sequence[Any], results: Path, as_json: bool, family: int 
     cache = ArtifactCache(default_root())
     asked: list[Asked] = []
     for question in questions:
+        if asked and not as_json:
+            sys.stdout.write("\n")
+        if question.a == question.b:
+            named = f"{question.name}: " if len(questions) > 1 else ""
+            tell(f"{named}both sides are the same, what differs is this host's noise: say with --b what B has instead")
         try:
             answer = _ask_one(question, cache, band, family, journal, host)
             if not as_json:
@@ -152,12 +158,14 @@ def _ask_one(question: Any, cache: Any, band: float, family: int | None, journal
     from ovbench.ab import ask
     from ovbench.comparison import Comparison
     from ovbench.report.comparison import answer_fields
+    from ovbench.report.numbers import counted
 
     comparison = Comparison(question.name)
     try:
         answer = ask(question, cache, band, progress, _pair_writer(journal, host), comparison, family)
     except KeyboardInterrupt:
-        sys.stderr.write(f"ovbench: interrupted; {len(comparison.pairs)} finished pairs are in {journal.path}\n")
+        finished = f"{counted(len(comparison.pairs), 'finished pair')} of {question.name} in {journal.path}"
+        tell(f"interrupted; {finished if journal.path.exists() else 'no pair was finished, nothing is kept'}")
         raise
     journal.write("comparison", **answer_fields(answer))
     return answer

@@ -24,6 +24,14 @@ from ovbench.cli.app import (
 )
 from ovbench.errors import BadModel, BadOption
 
+IgnoredNames = Annotated[
+    list[str], typer.Option(metavar="NAME", help="Operation to leave in floating point, repeatable.")
+]
+IgnoredTypes = Annotated[list[str], typer.Option(metavar="TYPE", help="The same by type, such as GroupConvolution.")]
+IgnoredPatterns = Annotated[
+    list[str], typer.Option(metavar="REGEX", help="The same by regular expression of the name.")
+]
+
 
 @app.command(epilog="Example: ovbench quantize model.xml --images pictures -o model-int8.xml")
 def quantize(
@@ -35,9 +43,9 @@ def quantize(
     eval_size: Annotated[str, typer.Option("--eval", help="Other pictures to compare on; unset: all the rest.")] = "",
     preset: Annotated[str, typer.Option(help="NNCF's preset: performance or mixed.")] = "performance",
     fast_bias_correction: Annotated[bool, typer.Option(help="Correct biases the fast way.")] = True,
-    ignored_name: Annotated[list[str], typer.Option(help="Operation to leave in floating point, repeatable.")] = [],  # noqa: B006  (typer copies it)
-    ignored_type: Annotated[list[str], typer.Option(help="The same by type, such as GroupConvolution.")] = [],  # noqa: B006
-    ignored_pattern: Annotated[list[str], typer.Option(help="The same by regular expression of the name.")] = [],  # noqa: B006
+    ignored_name: IgnoredNames = [],  # noqa: B006  (typer copies it)
+    ignored_type: IgnoredTypes = [],  # noqa: B006
+    ignored_pattern: IgnoredPatterns = [],  # noqa: B006
     max_drop: Annotated[str, typer.Option(help="Largest drop of top-1 [share], held on those pictures.")] = "",
     mean: Mean = "",
     scale: Scale = "",

@@ -61,4 +61,10 @@ def find_journals(sessions: list[str], results: Path) -> list[Path]:
 
     if not sessions:
         return [newest_journal(sessions_folder(results))]
-    return [journal_at(each) or journal_named(each, sessions_folder(results)) for each in sessions]
+    journals = [journal_at(each) or journal_named(each, sessions_folder(results)) for each in sessions]
+    places = [journal.resolve() for journal in journals]
+    for number, each in enumerate(sessions):
+        first = places.index(places[number])
+        if first < number:
+            raise BadOption(f"SESSION {each}: the same session as {sessions[first]}: name each once")
+    return journals

@@ -12,7 +12,7 @@ from rich.table import Table
 from ovbench.ab import Answer, MetricAnswer, Outputs
 from ovbench.family import Asked
 from ovbench.precision import describe_shares
-from ovbench.report.numbers import DASH, percent, ratio
+from ovbench.report.numbers import DASH, counted, percent, ratio
 from ovbench.report.page import open_page, open_table
 
 
@@ -85,13 +85,14 @@ def _ran_as(effective: Mapping[str, Any]) -> str:
     parts = []
     for metric, each in effective.items():
         shares = describe_shares(each["mac_shares"])
-        parts.append(f"{metric} {shares}, {each['streams']} streams, {each['threads']} threads")
+        counts = (counted(each["streams"], "stream"), counted(each["threads"], "thread"))
+        parts.append(f"{metric} {', '.join((shares, *counts))}")
     return "; ".join(parts)
 
 
 def _table(answer: Answer) -> Table:
     table = open_table()
-    for heading in ("metric", "time B / A [99 %]", "pairs", "band", "verdict"):
+    for heading in ("metric", "B / A [99 %]", "pairs", "band", "verdict"):
         table.add_column(heading, no_wrap=True)
     for each in (*answer.metrics, answer.start, answer.memory):
         if each is not None:
@@ -132,7 +133,8 @@ def outputs_text(outputs: Outputs | None) -> str:
 
 def _notes(answer: Answer) -> list[str]:
     comparison = answer.comparison
-    lines = [outputs_text(answer.outputs)]
+    lines = ["B / A: of time, or of memory; above 1, B takes more"] if comparison.pairs else []
+    lines.append(outputs_text(answer.outputs))
     if comparison.failed:
         lines.append(f"FAILED: {comparison.failed}")
     if answer.agreement_failed:
@@ -143,7 +145,7 @@ def _notes(answer: Answer) -> list[str]:
         share = comparison.measured_s / comparison.wall_s if comparison.wall_s else 0.0
         ending = "decided" if comparison.ended == "decided" else f"ended {comparison.ended or 'early'}"
         lines.append(
-            f"{ending} after {len(comparison.pairs)} pairs of fresh processes in {comparison.wall_s:.0f} s, "
+            f"{ending} after {counted(len(comparison.pairs), 'pair')} of fresh processes in {comparison.wall_s:.0f} s, "
             f"{share:.0%} measuring; {kept} rounds kept, {rejected} rejected"
         )
     lines += [each.reason for each in answer.metrics if each.reason][:1]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ovbench.config import Config, fp32_partner
 from ovbench.floors import Gate
 from ovbench.precision import describe_shares
-from ovbench.report.numbers import percent, ratio
+from ovbench.report.numbers import counted, percent, ratio
 
 if TYPE_CHECKING:  # a report of a journal has none
     from ovbench.suite import Suite
@@ -54,7 +54,5 @@ def _effective_text(suite: Suite, config: Config) -> str:
     if cell is None or not cell.effective:
         return "not part of the campaign"
     effective = cell.effective
-    return (
-        f"{describe_shares(effective['mac_shares'])}, {effective['streams']} streams, "
-        f"{effective['threads']} threads, {effective['requests']} requests"
-    )
+    counts = (counted(effective[f"{what}s"], what) for what in ("stream", "thread", "request"))
+    return ", ".join((describe_shares(effective["mac_shares"]), *counts))

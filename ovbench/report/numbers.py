@@ -42,6 +42,11 @@ def percent(estimate: Estimate | None) -> str:
     return f"{100 * estimate.value:.1f} % [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
 
 
+def counted(count: int, what: str) -> str:
+    """``1 pair``, ``2 pairs``."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def mebibytes(value: float | None) -> str:
     """``123`` MiB."""
     return DASH if value is None else f"{value / 2**20:.0f}"

@@ -34,13 +34,18 @@ def summary_text(suite: Suite, unmatched: Sequence[str], coloured: bool) -> str:
     if suite.smoke:
         console.print("Smoke run (--benchmark-disable): every bench ran once; nothing was measured, judged or stored.")
         return stream.getvalue()
-    for number, part in enumerate((*_tables(suite), *_besides(suite))):
-        if number and isinstance(part, Table) and part.title:
+    before: Table | str | None = None
+    for part in (*_tables(suite), *_besides(suite)):
+        if isinstance(part, Table) and part.title and isinstance(before, str):  # a table ends with a blank line
             console.print()
         console.print(part, highlight=False, markup=False)
+        before = part
     if suite.profiles:
         stream.write(layers_text(suite.profiles, suite.counters, coloured))
-    for line in _notes(suite, unmatched):
+    notes = _notes(suite, unmatched)
+    if notes and isinstance(before, str):
+        console.print()
+    for line in notes:
         console.print(line, highlight=False, markup=False)
     for line in _places(suite):
         console.print(line, highlight=False, markup=False, soft_wrap=True)  # a path broken in two cannot be copied

@@ -93,6 +93,8 @@ def write_whole(file: Path, text: str) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
+        missing = not file.parent.is_dir()
+        remedy = f"make the folder {file.parent}" if missing else f"make {file.parent} writable"
         raise NotWritable(
-            f"cannot write the report {file}: {error.strerror}: make the folder writable, or name another file with -o"
+            f"cannot write the report {file}: {error.strerror}: {remedy}, or name another file with -o"
         ) from None
