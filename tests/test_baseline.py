@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fake_sides import Cost, FakeSides
 from hypothesis import given
 from hypothesis import strategies as st
-from sessions import Suite
+from sessions import ONE_ROUND, Suite
 
 from ovbench import machine
 from ovbench.baseline import (
@@ -200,6 +201,24 @@ def test_a_lost_speedup_is_slower_and_a_slow_day_is_not() -> None:
     assert judge(measured(int8_ns=0.5e6), session(1))[SPEEDUP, INT8].verdict is Verdict.FASTER
 
 
+@pytest.mark.parametrize(("t", "verdict"), [(3.6, Verdict.UNSURE), (4.5, Verdict.SLOWER)])
+def test_half_of_the_chance_of_a_false_alarm_is_left_for_absolute_times(t: float, verdict: Verdict) -> None:
+    """Of six lanes t is 3.4 for a one-sided p-value of 1 %, 4.0 for 0.5 %."""
+    now, steps = measured(1e6), np.linspace(-0.02, 0.02, 6)
+    lost = math.log(1 + TOLERANCE) + steps + t * steps.std(ddof=1) / math.sqrt(6)
+    then = StoredRow("speedup", INT8, 0.001, tuple(np.array(now.log_speedups(INT8)) + lost))
+    assert judge(now, session(1, rows=(then,)))[SPEEDUP, INT8].verdict is verdict
+
+
+def test_a_busy_machine_gives_no_verdict_beside_a_stored_session() -> None:
+    busy = replace(measured(int8_ns=9e6), rounds=10, rejected={(9, number) for number in range(6)})
+    found = judge(busy, session(1, fingerprint="another"))
+    assert found[SPEEDUP, INT8].verdict is Verdict.UNSURE
+    assert found[SPEEDUP, INT8].reason == "the machine was busy: 60% of the rounds were rejected"
+    assert not found[SPEEDUP, INT8].broken
+    assert found[TIME, INT8].verdict is Verdict.SKIPPED
+
+
 def test_fp32_has_no_speedup_to_compare() -> None:
     assert set(judge(measured(1e6), session(1))) == {(SPEEDUP, INT8), (TIME, FP32), (TIME, INT8)}
 
@@ -242,6 +261,12 @@ def test_a_cell_that_the_session_has_not_is_skipped() -> None:
     assert all("session 0004 has no" in each.reason for each in found.values())
 
 
+def test_the_interval_between_sessions_covers_what_two_unchanged_ones_differ_by() -> None:
+    days = np.exp(np.random.default_rng(0).normal(0.0, 0.05, (500, 12)))
+    found = [between_sessions(now_s, past_s[0], past_s, 0.99) for now_s, *past_s in days.tolist()]
+    assert np.mean([each.low < 1 < each.high for each in found if each.low and each.high]) > 0.975
+
+
 @given(st.floats(1e-4, 1.0), st.floats(1e-4, 1.0), st.lists(st.floats(1e-3, 1e-2), min_size=10, max_size=20))
 def test_the_interval_between_sessions_is_antisymmetric(now_s: float, then_s: float, past_s: list[float]) -> None:
     forth = between_sessions(now_s, then_s, past_s, 1 - FAMILY_ALPHA)
@@ -262,7 +287,7 @@ def test_the_typical_time_is_the_stored_median() -> None:
 
 # -------------------------------------------------------------------------------------------------- whole sessions
 
-ONE_CELL = ("--ov-precision=FP32", "--ov-hint=LATENCY", "--ov-cache=off", "--ov-budget=3s", "-p", "no:cacheprovider")
+ONE_CELL = ("--ov-precision=FP32", "--ov-hint=LATENCY", "--ov-cache=off", ONE_ROUND, "-p", "no:cacheprovider")
 CELL = "benches/bench_baseline.py::bench_baseline[FP32-LATENCY-1-off]"
 ANYTHING = "--ov-tolerance=10"  # the machine may be as busy as it likes
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from made_models import GREATER, PLACEHOLDER, write_onnx, write_pictures, write_tflite, write_two_inputs
 from numpy.typing import NDArray
-from sessions import Ended, Suite
+from sessions import ONE_ROUND, Ended, Suite
 
 from ovbench import runtime
 from ovbench.accuracy import Accuracy
@@ -270,7 +270,7 @@ def several(folder: Path, cache: ArtifactCache) -> Ended:
     asked = "bench_accuracy or bench_pipeline or bench_latency and 1-off and not copied"
     return Suite(folder / "several", cache.root, here).run(
         "benches", "-rs", "-k", f"(text or FP32) and ({asked})",
-        "--ov-precision=FP32,INT8", "--ov-calib-size=8", "--ov-budget=3s", "--ov-warmup=10ms",
+        "--ov-precision=FP32,INT8", "--ov-calib-size=8", ONE_ROUND, "--ov-warmup=10ms",
         f"--ov-model={here}", f"--ov-model={there}", f"--ov-model={text}",
     )  # fmt: skip
 
