@@ -346,7 +346,7 @@ def judge_pairs(
     ]
     failed = {each.name: each.failed for each in comparisons if each.failed}
     busy = next((each.rejected_share for each in comparisons if each.busy), None)
-    reason = "" if busy is None else f"the machine was busy: {busy:.0%} of the rounds were rejected"
+    reason = "" if busy is None else _busy_reason(busy)
     judged = []
     for config, judgement in zip(configs, judge_matrix(answers, tolerance), strict=True):
         verdict = judgement.verdict
@@ -360,16 +360,30 @@ def judge_pairs(
     return tuple(judged)
 
 
+def _busy_reason(rejected_share: float) -> str:
+    return f"the machine was busy: {rejected_share:.0%} of the rounds were rejected"
+
+
 # -------------------------------------------------------------------------------------------------- stored sessions
 
 
 def judge_stored(baseline: Baseline, measured: Measurements, configs: Sequence[Config], host: machine.Machine) -> None:
-    """Speed-ups over FP32 and absolute times of now against a stored session; half of the 1 % chance for each kind."""
+    """Speed-ups over FP32 and absolute times of now against a stored session; half of the 1 % chance for each kind.
+
+    A machine that was too busy gives UNSURE, as it does beside a paired baseline.
+    """
     stored = baseline.stored
     assert stored is not None
     ratios = _judge_speedups(stored, measured, configs, host, baseline.tolerance)
     times = _judge_times(stored, baseline.history, measured, configs, host, baseline.tolerance)
-    baseline.judged = (*ratios, *times)
+    judged = (*ratios, *times)
+    if measured.busy:
+        reason = _busy_reason(len(measured.rejected) / measured.rounds)
+        judged = tuple(
+            each if each.verdict is Verdict.SKIPPED else replace(each, verdict=Verdict.UNSURE, reason=reason)
+            for each in judged
+        )
+    baseline.judged = judged
 
 
 def _judge_speedups(
