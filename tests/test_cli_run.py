@@ -66,6 +66,7 @@ def runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], objec
         ("kill -INT $PPID; kill -INT $$", 130),  # it came before pytest could take it
         ("exit 2", 2),  # a module that pytest cannot collect
         ("kill -KILL $$", 137),
+        ("kill -TERM $PPID; exec tail -f /dev/null", 143),  # only we were told to end
         ("exit 6", 6),
     ],
 )

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -79,19 +80,32 @@ def run_pytest(arguments: list[str], stdout: int | None = None) -> int:
     options += ["-o", f"cache_dir={results / '.pytest_cache'}"]  # for --lf, and the user's folder stays tidy
     command = [sys.executable, "-c", RUN, *options, str(suite / "benches"), *arguments]
     # Of its own: pytest rewrites our plugin's asserts before it is imported.
-    # Ctrl-C reaches pytest too, which ends with the table of what is done: we wait for that.
-    interrupts: list[int] = []
-    before = signal.getsignal(signal.SIGINT)
-    if before != signal.SIG_IGN:  # a script's background command ignores it, and so must what it starts
-        signal.signal(signal.SIGINT, lambda number, _frame: interrupts.append(number))
+    # Ctrl-C reaches pytest too, which ends with the table of what is done: we wait for that. SIGTERM we pass on.
+    came: list[int] = []
+    children: list[subprocess.Popen[bytes]] = []
+
+    def hear(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
+        if number == signal.SIGTERM:
+            for child in children:
+                child.terminate()
+
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    for each, handler in before.items():
+        if handler != signal.SIG_IGN:  # a script's background command ignores Ctrl-C, and so must what it starts
+            signal.signal(each, hear)
     try:
         with subprocess.Popen(command, stdout=stdout) as running:
+            children.append(running)
+            if signal.SIGTERM in came:
+                running.terminate()
             code = running.wait()
     finally:
-        signal.signal(signal.SIGINT, before)
-    if code < 0:  # a signal ended it: the kernel's for want of memory, or Ctrl-C before pytest could take it
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    if code < 0:  # a signal ended it: the kernel's for want of memory, or one that came before pytest could take it
         return DIED_OF - code
-    return INTERRUPTED if interrupts and code == PYTEST_INTERRUPTED else code
+    return INTERRUPTED if signal.SIGINT in came and code == PYTEST_INTERRUPTED else code
 
 
 @app.command(epilog="Example: ovbench sessions --prune 20")
