@@ -57,8 +57,8 @@ class Profile:
 
         The lower end of the 99 % interval must lie beyond the tolerance: with T of the noncentral t distribution,
         T > t(.995) in 95 % of cases gives the noncentrality, the slow-down beyond the tolerance in standard errors.
-        That is for ``ovbench ab``. A gate's p-values pay for looks and family: with an SD of 1.1 % and 11 pairs it finds
-        5.3 % alone and 6.5 % among 36, where this says 4.8 %.
+        That is for ``ovbench ab``. A gate's p-values pay for looks and family: with an SD of 1.1 % and 11 pairs it
+        finds 5.3 % alone and 6.5 % among 36, where this says 4.8 %.
         """
         from scipy.special import nctdtrinc, stdtrit
 
