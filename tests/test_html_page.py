@@ -16,8 +16,9 @@ import pytest
 from made_sessions import HOSTILE, make_journal
 
 from ovbench.report.html import page_sections, report_page
-from ovbench.report.html.parts import Table, from_terminal, make_table
+from ovbench.report.html.parts import Table, from_terminal, make_table, without_empty
 from ovbench.report.html.svg import COLOURS, GREY, OLIVE, PURPLE, TEAL
+from ovbench.report.html.verdicts import counts_tile
 from ovbench.report.numbers import DASH, milliseconds, ratio, significant
 from ovbench.report.page import open_table
 from ovbench.story.beside import compare
@@ -170,6 +171,41 @@ def test_the_figures_are_the_session_s_in_the_digits_of_the_terminal(full: Story
     assert f"{best.name} infers the most images a second" in page_sections([full], None)[0].parts[0].lines[1]
 
 
+def test_the_worst_verdict_is_told_in_large() -> None:
+    tile = counts_tile("Speed", [(4, "UNSURE"), (1, "FASTER")])
+    assert (tile.figure, tile.of, tile.state) == ("4 UNSURE", "1 FASTER", "UNSURE")
+    assert counts_tile("Speed", [(3, "SAME")]).of == "all of them"
+
+
+def test_sections_of_charts_begin_with_what_they_show(full: Story) -> None:
+    lines = {each.identity: each.parts[0].lines for each in page_sections([full], None)}
+    rows = table_of(full, "Median latency").rows
+    front = [f"{row[0]} ({row[1]} ms, {row[3]} FPS)" for row in sorted(rows, key=lambda row: float(row[1]))
+             if row[4] == "yes"]  # fmt: skip
+    assert lines["front"][0].startswith(f"{len(front)} of {len(rows)} configurations are on the Pareto front")
+    assert front[0] in lines["front"][0]
+    assert front[-1] in lines["front"][0]
+    medians = [float(each) for table in tables_of([full]) if "median cost" in table.caption
+               for row in table.rows for each in row[3:]]  # fmt: skip
+    least, most = (float(each) for each in re.findall(r"([\d.]+) \(lane", lines["rounds"][0]))
+    assert min(medians) <= least <= most <= max(medians)
+    assert re.fullmatch(
+        r"Steadiest: .* 1\.\d\d times its median; least steady: .* 1\.\d\d times\.", lines["latency"][0]
+    )
+    startup = table_of(full, "Start-up, INT8")
+    wholes = {row[0]: row[startup.headings.index("whole bar")] for row in startup.rows}
+    assert f"INT8 {wholes['cache off']} ms ({wholes['cache warm']} ms from a warm cache)" in lines["startup"][0]
+    slower = sum(row[-1] == "SLOWER" for row in table_of(full, "The 10 layers").rows)
+    assert f"SLOWER than in FP32: {slower} of 16." in lines["layers"][0]
+
+
+def test_columns_that_say_nothing_are_left_out_where_they_may_be() -> None:
+    table = make_table("A caption", ["cell", "MB", "p99 ms", "ran as"], [["a", DASH, DASH, "f32"]])
+    lean = without_empty(table, ("MB",))
+    assert (lean.headings, lean.rows) == (("cell", "p99 ms", "ran as"), (("a", DASH, "f32"),))
+    assert lean.texts == {2}
+
+
 def test_each_lane_is_told_and_rejected_rounds_are_counted(full: Story) -> None:
     table = table_of(full, "Latency hint: median cost")
     assert table.headings[:3] == ("line", "rounds", "rejected")
@@ -231,7 +267,8 @@ def test_one_cell_of_one_lane_without_intervals(told: Callable[..., Story]) -> N
 
 def test_a_killed_session_says_so(told: Callable[..., Story]) -> None:
     killed = told("killed", cells=2, lanes=2, rounds=2, exit_status=None)
-    assert "The session was killed or is not over" in Page(report_page([killed], None)).text
+    (verdicts,) = page_sections([killed], None)[0].parts
+    assert verdicts.lines[0].startswith("The session was killed or is not over")
 
 
 def test_rounds_of_many_cells_show_as_the_median_of_each_precision(told: Callable[..., Story]) -> None:

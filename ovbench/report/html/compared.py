@@ -9,12 +9,18 @@ from dataclasses import replace
 from ovbench.report.baseline import judged_text
 from ovbench.report.html.intervals import Row
 from ovbench.report.html.parts import Figure, Part, Table, Tile, make_table
-from ovbench.report.html.verdicts import capitalized, counts_tile, date_of, fps_of, interval_figures, p50_of
+from ovbench.report.html.verdicts import (
+    WORST_FIRST,
+    capitalized,
+    counts_tile,
+    date_of,
+    fps_of,
+    interval_figures,
+    p50_of,
+)
 from ovbench.report.numbers import DASH, ratio
 from ovbench.story.facts import Beside, ComparedCell, Comparison, Story
 from ovbench.verdict import Judged, Verdict
-
-WORST_FIRST = (Verdict.SLOWER, Verdict.UNSURE, Verdict.SKIPPED, Verdict.SAME, Verdict.FASTER)
 
 
 def compared_part(comparison: Comparison) -> Part:

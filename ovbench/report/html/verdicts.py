@@ -21,7 +21,7 @@ from ovbench.story.figures import NOISE_BAND
 from ovbench.verdict import Outcome, Verdict
 
 LONGEST_NAME = 48  # letters of a model's name in a title
-COUNTED_VERDICTS = (Verdict.FASTER, Verdict.SLOWER, Verdict.SAME, Verdict.UNSURE)
+WORST_FIRST = (Verdict.SLOWER, Verdict.UNSURE, Verdict.SKIPPED, Verdict.SAME, Verdict.FASTER)
 COUNTED_OUTCOMES = (Outcome.FAILED, Outcome.UNSURE, Outcome.HELD, Outcome.SKIPPED)
 
 READING = (
@@ -91,7 +91,8 @@ def _sentences(story: Story, by_model: Mapping[str, Sequence[CellStory]]) -> tup
     )
     first = f"{measured} on {where} with OpenVINO {openvino}. {_gates_sentence(story)}"
     best = (line for model, cells in by_model.items() if (line := _best_sentence(story, model, cells)))
-    return (first, *best, *_accuracy_sentences(story))
+    killed = ("The session was killed or is not over: this is what it had measured.",)
+    return (*(killed if story.exit_status is None else ()), first, *best, *_accuracy_sentences(story))
 
 
 def _accuracy_sentences(story: Story) -> tuple[str, ...]:
@@ -180,9 +181,7 @@ def _tiles(story: Story, by_model: Mapping[str, Sequence[CellStory]]) -> tuple[T
     verdicts = Counter(each.verdict for cells in by_model.values() for each in cells if each.verdict)
     if verdicts:
         tiles.append(
-            counts_tile(
-                "Speed beside FP32", [(verdicts[each], each.value) for each in COUNTED_VERDICTS if verdicts[each]]
-            )
+            counts_tile("Speed beside FP32", [(verdicts[each], each.value) for each in WORST_FIRST if verdicts[each]])
         )
     if len(by_model) == 1:
         cells = next(iter(by_model.values()))
@@ -300,8 +299,6 @@ def interval_figures(
 def _notes(story: Story, shown: Sequence[CellStory]) -> tuple[str, ...]:
     """What bears on all figures."""
     notes = []
-    if story.exit_status is None:
-        notes.append("The session was killed or is not over: this is what it had measured.")
     if shown and story.measured.lanes < MIN_REPLICATES:
         notes.append(f"Fewer than {MIN_REPLICATES} fresh processes give no interval: raise --ov-budget.")
     rejected = len(story.measured.rejected)
