@@ -31,8 +31,7 @@ from ovbench.comparison import (
 )
 from ovbench.config import Config, Mode, Precision
 from ovbench.errors import BadOption
-from ovbench.gate import FAMILY_ALPHA, check_tolerance, judge_matrix
-from ovbench.gate import Comparison as Answers
+from ovbench.gate import FAMILY_ALPHA, Evidence, check_tolerance, judge_matrix
 from ovbench.lanes import Askable, Lane, LaneSpec
 from ovbench.models import source as sources
 from ovbench.models.variants import variant_of
@@ -336,8 +335,8 @@ def judge_pairs(
     tolerances: Mapping[str, float] = MappingProxyType({}),
 ) -> tuple[Judged, ...]:
     """A verdict for every cell, judged as one matrix; cells whose lanes died thrice are failed, and say so."""
-    answers = [
-        Answers(
+    evidence = [
+        Evidence(
             config.key,
             tuple(log for each in comparisons for log in each.log_ratios(config.key)),
             tolerances.get(config.key),
@@ -348,7 +347,7 @@ def judge_pairs(
     busy = next((each.rejected_share for each in comparisons if each.busy), None)
     reason = "" if busy is None else _busy_reason(busy)
     judged = []
-    for config, judgement in zip(configs, judge_matrix(answers, tolerance), strict=True):
+    for config, judgement in zip(configs, judge_matrix(evidence, tolerance), strict=True):
         verdict = judgement.verdict
         why = reason
         if verdict is Verdict.SKIPPED or reason:
@@ -397,14 +396,14 @@ def _judge_speedups(
             f"on {host.cores}: store a session here"
         )
         return [Judged(SPEEDUP, config, Verdict.SKIPPED, reason=reason) for config in wanted]
-    answers = []
+    evidence = []
     for config in wanted:
         row = stored.row("speedup", config)
         then = () if row is None else row.log_speedups
         pairs = zip(then, measured.log_speedups(config), strict=False)
-        answers.append(Answers(config.key, tuple(before - now for before, now in pairs)))
+        evidence.append(Evidence(config.key, tuple(before - now for before, now in pairs)))
     judged = []
-    for config, judgement in zip(wanted, judge_matrix(answers, tolerance, FAMILY_ALPHA / 2), strict=True):
+    for config, judgement in zip(wanted, judge_matrix(evidence, tolerance, FAMILY_ALPHA / 2), strict=True):
         reason = {
             Verdict.SKIPPED: f"session {stored.number} has no speed-up of this cell",
             Verdict.UNSURE: "the interval does not decide it: raise --ov-budget",

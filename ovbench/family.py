@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ovbench.ab import CONFIDENCE, Answer, MetricAnswer, Question
-from ovbench.gate import Comparison, Judgement, Row, judge_matrix, looks_at
+from ovbench.gate import Evidence, Judgement, Row, judge_matrix, looks_at
 from ovbench.questions import AGREEMENT, command, target_of
 from ovbench.verdict import Outcome, Verdict
 
@@ -29,7 +29,7 @@ def rows_of(asked: Sequence[Asked]) -> tuple[Row, ...]:
     judgements = iter(
         judge_matrix(
             [
-                Comparison(
+                Evidence(
                     each.question.name,
                     logs := _logs(each, metric),
                     each.question.tolerance_of(metric),

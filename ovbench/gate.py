@@ -32,8 +32,8 @@ class ExitCode(IntEnum):
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One cell of the matrix: natural logs of the ratio of times B/A, one per replicate; none: skipped.
+class Evidence:
+    """What a verdict rests on: natural logs of the ratio of times B/A, one per replicate; none: skipped.
 
     ``tolerance`` None takes the matrix's own. ``looks``: how often the data were looked at while they grew, and might
     have ended the measuring; 0 where the number of replicates was fixed beforehand.
@@ -147,7 +147,7 @@ def exit_code(answers: Iterable[Outcome | Verdict], *, fail_on_unsure: bool = Fa
 
 
 def judge_matrix(
-    comparisons: Sequence[Comparison],
+    evidence: Sequence[Evidence],
     tolerance: float,
     alpha: float = FAMILY_ALPHA,
     confidence: float = CONFIDENCE,
@@ -159,27 +159,26 @@ def judge_matrix(
     slower, among so many it may be chance. FASTER, SAME and UNSURE are as `verdict.compare` says. ``tolerance`` is of
     those comparisons that name none.
     """
-    limits = [tolerance if each.tolerance is None else each.tolerance for each in comparisons]
+    limits = [tolerance if each.tolerance is None else each.tolerance for each in evidence]
     p_values = [
-        slower_p_value(comparison.log_ratios, limit, comparison.looks)
-        for comparison, limit in zip(comparisons, limits, strict=True)
+        slower_p_value(each.log_ratios, limit, each.looks) for each, limit in zip(evidence, limits, strict=True)
     ]
     tested = [(index, p_value) for index, p_value in enumerate(p_values) if p_value is not None]
     rejections = holm([p_value for _, p_value in tested], alpha)
     rejected = {index for (index, _), is_rejected in zip(tested, rejections, strict=True) if is_rejected}
     return tuple(
-        _judge(comparison, limit, p_value, index in rejected, confidence)
-        for index, (comparison, limit, p_value) in enumerate(zip(comparisons, limits, p_values, strict=True))
+        _judge(each, limit, p_value, index in rejected, confidence)
+        for index, (each, limit, p_value) in enumerate(zip(evidence, limits, p_values, strict=True))
     )
 
 
 def _judge(
-    comparison: Comparison, tolerance: float, p_value: float | None, is_rejected: bool, confidence: float
+    evidence: Evidence, tolerance: float, p_value: float | None, is_rejected: bool, confidence: float
 ) -> Judgement:
-    if not comparison.log_ratios:
-        return Judgement(comparison.name, Verdict.SKIPPED, None, None)
-    estimate = ratio_estimate(comparison.log_ratios, confidence)
+    if not evidence.log_ratios:
+        return Judgement(evidence.name, Verdict.SKIPPED, None, None)
+    estimate = ratio_estimate(evidence.log_ratios, confidence)
     verdict = compare(estimate, tolerance)
     if verdict is Verdict.SLOWER and not is_rejected:
         verdict = Verdict.UNSURE
-    return Judgement(comparison.name, verdict, estimate, p_value)
+    return Judgement(evidence.name, verdict, estimate, p_value)

@@ -26,8 +26,7 @@ from ovbench.ab import MetricAnswer, Outputs, Preflight, Question
 from ovbench.artifacts import ArtifactCache
 from ovbench.comparison import MAX_DEATHS, Comparison, Opening, Pair
 from ovbench.errors import BadInput, BadModel, BadOption
-from ovbench.gate import Comparison as Answers
-from ovbench.gate import judge_matrix, looks_at
+from ovbench.gate import Evidence, judge_matrix, looks_at
 from ovbench.lanes import LaneSpec
 from ovbench.report.comparison import answer_text, outputs_text, verdict_text
 from ovbench.report.page import WIDTH
@@ -385,8 +384,8 @@ def test_a_gate_measures_on_until_its_own_rule_holds_what_is_slower(t: float, pa
     opening = Opening(1, 1, {}, "fake")
     comparison = Comparison("slow", [Pair(0, (opening, opening), {}, {"latency": log}, 0, 1, 0, 1.0) for log in logs])
     if ab.verdict_of(logs, 0.03) is Verdict.SLOWER and ab.is_decided(comparison, "latency", 0.03, family):
-        others = [Answers(f"{number}", (0.0, 0.001, -0.001, 0.0, 0.0)) for number in range(family - 1)]
-        mine = Answers("slow", logs, looks=looks_at(pairs))
+        others = [Evidence(f"{number}", (0.0, 0.001, -0.001, 0.0, 0.0)) for number in range(family - 1)]
+        mine = Evidence("slow", logs, looks=looks_at(pairs))
         assert judge_matrix([mine, *others], 0.03, confidence=ab.CONFIDENCE)[0].verdict is Verdict.SLOWER
 
 

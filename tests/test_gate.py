@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ovbench.errors import BadOption
 from ovbench.gate import (
     FAMILY_ALPHA,
-    Comparison,
+    Evidence,
     ExitCode,
     Row,
     check_tolerance,
@@ -33,7 +33,7 @@ TOLERANCE = 0.03
 quick = settings(deadline=None, max_examples=60)
 any_answers = st.lists(st.sampled_from([*Outcome, *Verdict]), max_size=8)
 matrices = st.lists(
-    st.lists(st.floats(-0.2, 0.2), max_size=8).map(lambda log_ratios: Comparison("cell", tuple(log_ratios))),
+    st.lists(st.floats(-0.2, 0.2), max_size=8).map(lambda log_ratios: Evidence("cell", tuple(log_ratios))),
     max_size=6,
 )
 
@@ -80,12 +80,12 @@ def test_more_answers_never_undo_a_failure(
 def test_a_matrix_is_judged_cell_by_cell_in_its_order() -> None:
     judged = judge_matrix(
         [
-            Comparison("slower", lanes(1.10, 0.002)),
-            Comparison("skipped", ()),
-            Comparison("same", lanes(1.00, 0.002)),
-            Comparison("faster", lanes(0.90, 0.002)),
-            Comparison("noisy", lanes(1.03, 0.02)),
-            Comparison("few", lanes(1.50, 0.002, count=4)),
+            Evidence("slower", lanes(1.10, 0.002)),
+            Evidence("skipped", ()),
+            Evidence("same", lanes(1.00, 0.002)),
+            Evidence("faster", lanes(0.90, 0.002)),
+            Evidence("noisy", lanes(1.03, 0.02)),
+            Evidence("few", lanes(1.50, 0.002, count=4)),
         ],
         TOLERANCE,
     )
@@ -105,9 +105,9 @@ def test_a_matrix_is_judged_cell_by_cell_in_its_order() -> None:
 
 
 def test_what_is_slower_alone_is_unsure_among_many() -> None:
-    suspect = Comparison("suspect", lanes(1.05, 0.005))
+    suspect = Evidence("suspect", lanes(1.05, 0.005))
     alone = judge_matrix([suspect], TOLERANCE)[0]
-    among_many = judge_matrix([suspect] + [Comparison("same", lanes(1.0, 0.005))] * 40, TOLERANCE)[0]
+    among_many = judge_matrix([suspect] + [Evidence("same", lanes(1.0, 0.005))] * 40, TOLERANCE)[0]
     assert alone.p_value is not None
     assert alone.p_value < FAMILY_ALPHA < 41 * alone.p_value
     assert (alone.verdict, among_many.verdict) == (Verdict.SLOWER, Verdict.UNSURE)
@@ -116,7 +116,7 @@ def test_what_is_slower_alone_is_unsure_among_many() -> None:
 
 @quick
 @given(matrices)
-def test_a_family_is_never_harsher_than_each_of_its_cells(comparisons: list[Comparison]) -> None:
+def test_a_family_is_never_harsher_than_each_of_its_cells(comparisons: list[Evidence]) -> None:
     for comparison, judgement in zip(comparisons, judge_matrix(comparisons, TOLERANCE), strict=True):
         if not comparison.log_ratios:
             assert judgement.verdict is Verdict.SKIPPED
@@ -137,7 +137,7 @@ def test_false_failures_of_a_whole_matrix_stay_within_alpha() -> None:
     failed = [
         any(
             judgement.verdict is Verdict.SLOWER
-            for judgement in judge_matrix([Comparison("cell", tuple(cell)) for cell in matrix], TOLERANCE)
+            for judgement in judge_matrix([Evidence("cell", tuple(cell)) for cell in matrix], TOLERANCE)
         )
         for matrix in noise
     ]
@@ -148,15 +148,15 @@ def test_a_real_slow_down_is_found_in_a_whole_matrix() -> None:
     generator = np.random.default_rng(9)
     found = 0
     for _ in range(100):
-        cells = [Comparison("same", tuple(generator.normal(0, 0.011, 8))) for _ in range(23)]
-        slow = Comparison("slow", tuple(generator.normal(math.log(1.10), 0.011, 8)))
+        cells = [Evidence("same", tuple(generator.normal(0, 0.011, 8))) for _ in range(23)]
+        slow = Evidence("slow", tuple(generator.normal(math.log(1.10), 0.011, 8)))
         found += judge_matrix([*cells, slow], TOLERANCE)[-1].verdict is Verdict.SLOWER
     assert found >= 95
 
 
 def test_each_comparison_may_have_its_own_tolerance() -> None:
     slow = lanes(1.10, 0.002)
-    judged = judge_matrix([Comparison("own", slow, 0.2), Comparison("shared", slow)], TOLERANCE)
+    judged = judge_matrix([Evidence("own", slow, 0.2), Evidence("shared", slow)], TOLERANCE)
     assert [judgement.verdict for judgement in judged] == [Verdict.SAME, Verdict.SLOWER]
 
 
@@ -168,7 +168,7 @@ log_ratios = st.lists(st.floats(-0.2, 0.2), min_size=5, max_size=8)
 @given(log_ratios, st.floats(0, 0.3))
 def test_a_gate_is_monotone_in_the_ratio(logs: list[float], more: float) -> None:
     before, after = (
-        judge_matrix([Comparison("cell", tuple(log + shift for log in logs))], TOLERANCE)[0].verdict
+        judge_matrix([Evidence("cell", tuple(log + shift for log in logs))], TOLERANCE)[0].verdict
         for shift in (0.0, more)
     )
     if before in RANK and after in RANK:
@@ -183,7 +183,7 @@ def test_swapped_sides_swap_the_verdict(logs: list[float]) -> None:
     swap = {Verdict.FASTER: Verdict.SLOWER, Verdict.SLOWER: Verdict.FASTER}
     there, back = (compare(ratio_estimate([sign * log for log in logs]), TOLERANCE) for sign in (1, -1))
     assert back is swap.get(there, there)
-    gated = judge_matrix([Comparison("cell", tuple(logs))], TOLERANCE)[0].verdict
+    gated = judge_matrix([Evidence("cell", tuple(logs))], TOLERANCE)[0].verdict
     assert gated is there or (there, gated) == (Verdict.SLOWER, Verdict.UNSURE)
 
 
