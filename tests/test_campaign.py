@@ -374,6 +374,7 @@ class Run:
         self.machine, self.begin = machine, machine.now
         self.stolen: dict[int, float] = {}  # reading -> seconds that the hypervisor has stolen since the one before
         self.readings = 0
+        self.busy_cores: float | None = None  # cores that are not idle, whoever runs there
         configs = tuple(dict.fromkeys(config for group in groups for config in group))
         self.into = Measurements({config: Cell(config) for config in configs})
         self.told: list[tuple[Config, Replicate]] = []
@@ -402,7 +403,8 @@ class Run:
         """One reading before the first round of a lane, then one after each round and one before the next."""
         stolen_s = sum(share for reading, share in self.stolen.items() if reading <= self.readings)
         self.readings += 1
-        return Contention(stolen_s, None, None, None)
+        busy_s = None if self.busy_cores is None else self.busy_cores * self.machine.now
+        return Contention(stolen_s, None, None, None, busy_s)
 
     @property
     def spent_s(self) -> float:
@@ -498,6 +500,18 @@ def test_a_round_that_others_took_from_is_left_out_and_counted() -> None:
     assert run.into.rounds == sum(len(each.blocks) for each in run.into.replicates[FP32])
     assert run.into.samples(FP32)[0].blocks[0].round == 1
     assert run.into.samples(FP32)[1] == run.into.replicates[FP32][1]
+
+
+@pytest.mark.parametrize(("busy_cores", "hit"), [(1.0, False), (1.5, True)])
+def test_what_the_lanes_run_themselves_is_not_taken_by_others(
+    busy_cores: float, hit: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fake lane keeps one core busy; of two cores others may have a tenth."""
+    monkeypatch.setattr(campaign, "available_cores", lambda: 2)
+    run = Run(FakeMachine(), lanes=1)
+    run.busy_cores = busy_cores
+    run.go()
+    assert len(run.into.rejected) == (run.into.rounds if hit else 0)
 
 
 def test_too_many_rejected_rounds_are_shown_but_give_no_verdict() -> None:
