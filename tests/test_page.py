@@ -19,7 +19,7 @@ def table_of(name: str) -> Table:
     table.add_column("cell", overflow="fold")
     for heading in ("over FP32 [95 %]", "verdict"):
         table.add_column(heading, no_wrap=True)
-    table.add_row(name, *(figure.replace("[", r"\[") for figure in FIGURES))
+    table.add_row(name, *FIGURES)
     return table
 
 
@@ -36,6 +36,14 @@ def test_no_line_ends_with_blanks(coloured: bool) -> None:
     lines = printed(coloured, WIDTH, table_of("INT8 lat 1 off"), "text ", "words " * 40)
     assert [line for line in lines if line != line.rstrip()] == []
     assert "" in lines
+
+
+@pytest.mark.parametrize("coloured", [True, False])
+def test_names_are_shown_as_they_are_and_no_terminal_obeys_them(coloured: bool) -> None:
+    hostile = "[/red] [bold]x :smile: \x1b[31mred\r"
+    lines = printed(coloured, WIDTH, table_of("[/red] :smile:"), hostile)
+    assert any(line.startswith(" [/red] :smile:") for line in lines)
+    assert lines[-1] == "[/red] [bold]x :smile: �[31mred�"
 
 
 @pytest.mark.parametrize("width", [WIDTH, 60, NARROWEST, 20])

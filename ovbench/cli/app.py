@@ -157,7 +157,9 @@ def ovbench(
 
 def tell(line: str) -> None:
     """One line on stderr, in this command's own flags."""
-    sys.stderr.write(f"ovbench: {' '.join(in_own_flags(line).split())}\n")
+    from ovbench.report.page import printable
+
+    sys.stderr.write(f"ovbench: {printable(' '.join(in_own_flags(line).split()))}\n")
 
 
 def in_own_flags(line: str) -> str:

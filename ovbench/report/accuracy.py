@@ -7,7 +7,6 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from rich.markup import escape
 from rich.table import Table
 
 from ovbench.agreement import Agreement, Disagreement, OutputDifference, judge_drop
@@ -79,7 +78,7 @@ def outputs_table(model: str, differences: Mapping[Precision, Sequence[OutputDif
         for each in outputs:
             table.add_row(
                 precision.value,
-                escape(each.name),
+                each.name,
                 str(each.inputs),
                 _cosine(each.median_cosine),
                 _cosine(each.least_cosine),

@@ -9,24 +9,22 @@ from rich.table import Table
 
 from ovbench.classify import REPEATS, Classified, Guess
 from ovbench.report.numbers import DASH, milliseconds
-from ovbench.report.page import open_page
+from ovbench.report.page import open_page, printable
 
 
 def classified_text(classified: Classified, coloured: bool) -> str:
     """A table for each picture, then the times; 100 columns, escape codes only if ``coloured``."""
     console, stream = open_page(coloured)
     for place, name in enumerate(classified.pictures):
-        console.print(name, highlight=False, markup=False, soft_wrap=True)
+        console.print(name, soft_wrap=True)
         console.print(_table(classified, place))
         console.print()
     times = ", ".join(f"{each.value} {milliseconds(spent)}" for each, spent in classified.latency_ns.items())
     console.print(
         f"one inference, ms: {times} (median of {REPEATS} in this one process: a look, not a benchmark)",
-        highlight=False,
-        markup=False,
     )
     for note in classified.notes:
-        console.print(note, highlight=False, markup=False)
+        console.print(note)
     return stream.getvalue()
 
 
@@ -52,7 +50,7 @@ def _cells(guesses: tuple[Guess, ...], rank: int, labelled: bool) -> tuple[str, 
         return (DASH, nothing, DASH) if labelled else (nothing or DASH, DASH)
     guess = guesses[rank]
     probability = f"{guess.probability:.3f}"
-    return (str(guess.class_number), *([guess.label] if labelled else []), probability)
+    return (str(guess.class_number), *([printable(guess.label)] if labelled else []), probability)
 
 
 def classified_fields(classified: Classified) -> dict[str, Any]:

@@ -20,11 +20,11 @@ def answer_text(answer: Answer, coloured: bool) -> str:
     """Everything that is printed for one comparison; 100 columns, escape codes only if ``coloured``."""
     console, stream = open_page(coloured)
     for line in _heading(answer):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     if answer.comparison.pairs:
         console.print(_table(answer))
     for line in _notes(answer):
-        console.print(line, highlight=False, markup=False)
+        console.print(line)
     return stream.getvalue()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from ovbench.environment import Cores, Disturbance, Engine, Facts, Kind, Load
@@ -114,23 +113,23 @@ ADVICE: Mapping[Kind, tuple[str, str]] = {
 def environment_text(facts: Facts, found: tuple[Disturbance, ...], coloured: bool) -> str:
     """Everything that ``ovbench env`` prints; 100 columns, escape codes only if ``coloured``."""
     console, stream = open_page(coloured)
-    console.print(version_text(facts.versions, facts.python).rstrip(), highlight=False, markup=False)
+    console.print(version_text(facts.versions, facts.python).rstrip())
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, style="dim")
     table.add_column(overflow="fold")
     lines = _lines(facts)
     for name, text in lines.items():
-        table.add_row(name, escape(text))
+        table.add_row(name, text)
     console.print(table)
     if any(UNTOLD in text for text in lines.values()):
-        console.print(UNTOLD_NOTE, highlight=False)
+        console.print(UNTOLD_NOTE)
     for heading, is_note in (("To mend before a benchmark", False), ("To know", True)):
         chosen = [each for each in found if each.is_note is is_note]
         if chosen:
-            console.print(f"\n{heading}", style="bold", highlight=False)
+            console.print(f"\n{heading}", style="bold")
             console.print(_advice(chosen))
     if all(each.is_note for each in found):
-        console.print("\nNothing was found that has to be mended before a benchmark.", highlight=False)
+        console.print("\nNothing was found that has to be mended before a benchmark.")
     return stream.getvalue()
 
 
@@ -169,8 +168,8 @@ def _advice(found: list[Disturbance]) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for each in found:
-        table.add_row("-", escape(disturbance_text(each)))
-        table.add_row("", escape(f"-> {remedy_text(each)}"))
+        table.add_row("-", disturbance_text(each))
+        table.add_row("", f"-> {remedy_text(each)}")
     return table
 
 

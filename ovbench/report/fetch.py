@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rich.markup import escape
-
 from ovbench.fetch.catalogue import Item
 from ovbench.report.page import open_page, open_table
 
@@ -17,13 +15,13 @@ def items_text(items: Sequence[Item], coloured: bool) -> str:
     table = open_table()
     table.add_column("name", no_wrap=True)
     table.add_column("download", justify="right", no_wrap=True)
-    table.add_column("what it is")
+    table.add_column("what it is", overflow="fold")
     for item in items:
-        table.add_row(item.name, f"{item.download.size_bytes / 1e6:.1f} MB", escape(item.about))
+        table.add_row(item.name, f"{item.download.size_bytes / 1e6:.1f} MB", item.about)
     console.print(table)
     for item in items:
         for address in item.download.addresses:
-            console.print(f"{item.name}: {address}", soft_wrap=True, highlight=False)
+            console.print(f"{item.name}: {address}", soft_wrap=True)
     return stream.getvalue()
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from ovbench.config import Config
 from ovbench.layers import (
@@ -21,7 +20,7 @@ from ovbench.layers import (
 )
 from ovbench.precision import KERNEL
 from ovbench.report.numbers import DASH, milliseconds, ratio, significant
-from ovbench.report.page import open_page
+from ovbench.report.page import open_page, printable
 
 # Of 100 columns. Kernels are folded and never shortened: they are what the table is for.
 NAME_WIDTH = 19
@@ -37,15 +36,15 @@ def layers_text(profiles: Mapping[Config, LayerProfile], files: Sequence[Path], 
         for table in _tables(comparison):
             console.print(table, "")
         for line in _lines(comparison):
-            console.print(line, highlight=False, markup=False)
+            console.print(line)
         console.print()
     if comparisons:
-        console.print(_legend(comparisons), highlight=False, markup=False)
+        console.print(_legend(comparisons))
     for profile in profiles.values():
         if profile.fault:
-            console.print(f"{profile.config.key}: no layers: {profile.fault}", highlight=False, markup=False)
+            console.print(f"{profile.config.key}: no layers: {profile.fault}")
     for path in files:
-        console.print(f"Counters: {path}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"Counters: {path}", soft_wrap=True)
     return stream.getvalue()
 
 
@@ -73,7 +72,7 @@ def _tables(comparison: LayerComparison) -> Iterable[Table]:
 def _table(
     comparison: LayerComparison, title: str, first: tuple[str, Callable[[LayerPair], str]], pairs: Sequence[LayerPair]
 ) -> Table:
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=0)
+    table = Table(title=printable(title), title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=0)
     heading, first_cell = first
     table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("layer", no_wrap=True)
@@ -88,7 +87,7 @@ def _table(
         cells += [_kernels(pair.reference), _cost(pair.reference, pair.reference_us)]
         if comparison.other is not None:
             cells += [_kernels(pair.other), _cost(pair.other, pair.other_us), ratio(pair.ratio)]
-        table.add_row(*map(Text, cells))
+        table.add_row(*map(printable, cells))
     return table
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
@@ -29,7 +28,15 @@ class _Page(Console):
             if isinstance(table, Table):
                 table.width = max(_least_width(self, table), min(self.width, self.measure(table).maximum))
                 options["crop"] = False
-        super().print(*objects, **options)
+        super().print(*(printable(each) if isinstance(each, str) else each for each in objects), **options)
+
+
+class _Table(Table):
+    """A table whose cells no terminal obeys."""
+
+    def add_row(self, *cells: Any, **options: Any) -> None:
+        """Add a row as a table does, text made printable."""
+        super().add_row(*(printable(each) if isinstance(each, str) else each for each in cells), **options)
 
 
 class _Lines(io.StringIO):
@@ -46,6 +53,9 @@ def open_page(coloured: bool, width: int | None = None) -> tuple[Console, io.Str
         file=stream,
         width=page_width(coloured) if width is None else width,
         force_terminal=coloured,
+        markup=False,  # a model may be called [/red]
+        emoji=False,
+        highlight=False,
         no_color=None if coloured else True,  # None: the variable NO_COLOR says it
         color_system="standard" if coloured else None,
     )
@@ -59,10 +69,15 @@ def page_width(on_terminal: bool) -> int:
     return min(WIDTH, max(NARROWEST, shutil.get_terminal_size((WIDTH, 0)).columns))
 
 
+def printable(text: str) -> str:
+    """A text of others, such as a label: what a terminal would obey, not show, becomes U+FFFD; lines stay lines."""
+    return "".join(each if each.isprintable() or each == "\n" else "\N{REPLACEMENT CHARACTER}" for each in text)
+
+
 def open_table(title: str = "", gap: int = 1) -> Table:
     """An empty table as all pages have it; ``gap``: blanks between columns beside the one that the box has."""
-    return Table(
-        title=escape(title) or None,
+    return _Table(
+        title=printable(title) or None,
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,

@@ -23,11 +23,11 @@ def selfcheck_text(profile: Profile, measured: Measured, host: Machine, path: Pa
     """Everything that is printed after a self-check; 100 columns, escape codes only if ``coloured``."""
     console, stream = open_page(coloured)
     for line in _heading(profile, measured, host):
-        console.print(line, highlight=False, markup=False)
+        console.print(line)
     console.print(_slowdowns(profile))
     for line in _obstacles(profile):
-        console.print(line, highlight=False, markup=False)
-    console.print(f"Saved for gates to read: {path}", highlight=False, markup=False, soft_wrap=True)
+        console.print(line)
+    console.print(f"Saved for gates to read: {path}", soft_wrap=True)
     return stream.getvalue()
 
 

@@ -30,10 +30,10 @@ def summary_text(
         folds = heading in ("comparison", "verdict")
         table.add_column(heading, overflow="fold" if folds else "ellipsis", no_wrap=not folds)
     for row in rows:
-        table.add_row(*_escaped(_cells(row)))
+        table.add_row(*_cells(row))
     console.print(table)
     for line in [*lines_below(rows, expired), counts_text(rows, policy), FAMILY_NOTE]:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     return stream.getvalue()
 
 
@@ -57,12 +57,6 @@ def summary_fields(rows: Sequence[Row], expired: Sequence[Waiver], policy: Path 
 
 def _cells(row: Row) -> tuple[str, ...]:
     return (row.target.cell, metric_name(row), figure_text(row), limit_text(row), verdict_text(row))
-
-
-def _escaped(cells: Sequence[str]) -> list[str]:
-    from rich.markup import escape
-
-    return [escape(cell) for cell in cells]
 
 
 def _plain(text: str) -> str:

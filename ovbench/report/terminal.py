@@ -38,7 +38,7 @@ def summary_text(suite: Suite, unmatched: Sequence[str], coloured: bool) -> str:
     for part in (*_tables(suite), *_besides(suite)):
         if isinstance(part, Table) and part.title and isinstance(before, str):  # a table ends with a blank line
             console.print()
-        console.print(part, highlight=False, markup=False)
+        console.print(part)
         before = part
     if suite.profiles:
         stream.write(layers_text(suite.profiles, suite.counters, coloured))
@@ -46,9 +46,9 @@ def summary_text(suite: Suite, unmatched: Sequence[str], coloured: bool) -> str:
     if notes and isinstance(before, str):
         console.print()
     for line in notes:
-        console.print(line, highlight=False, markup=False)
+        console.print(line)
     for line in _places(suite):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)  # a path broken in two cannot be copied
+        console.print(line, soft_wrap=True)  # a path broken in two cannot be copied
     return stream.getvalue()
 
 
@@ -264,14 +264,13 @@ def plan_text(suite: Suite, starts: Sequence[Config], accuracy: bool) -> str:
         console.print(
             f"campaign: {plan.lanes} lanes x {len(plan.groups)} group(s) of {max(map(len, plan.groups))} cells, "
             f"{plan.lane_s:.1f} s each, a round takes {plan.round_s:.2f} s",
-            highlight=False,
         )
     settings = suite.settings
     reference_s = reference.planned_s(suite.referenced, settings.warmup, settings.reference_rounds)
     parts = {"campaign": campaign_s, "start-up": starts_s, "accuracy": accuracy_s}
     parts |= {what: each_s for what, each_s in (("baseline", baseline_s), ("reference", reference_s)) if each_s}
     each = ", ".join(f"{what} {part_s:.0f} s" for what, part_s in parts.items())
-    console.print(f"estimated time: {each}, together {sum(parts.values()):.0f} s", highlight=False)
+    console.print(f"estimated time: {each}, together {sum(parts.values()):.0f} s")
     for line in _skipped(suite):
-        console.print(line, highlight=False)
+        console.print(line)
     return stream.getvalue()

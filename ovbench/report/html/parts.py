@@ -144,5 +144,5 @@ def from_terminal(table: rich.table.Table, caption: str) -> Table:
 
 
 def _plain(cell: object) -> str:
-    """A cell's text: without the marks that keep rich from taking brackets for its own."""
-    return str(cell).replace("\\[", "[").replace("\n", " ")
+    """A cell's text on one line."""
+    return str(cell).replace("\n", " ")
