@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,21 @@ def test_open_gates_are_told_once_for_all_aliases(tmp_path: Path) -> None:
     assert text.count("speed-up over FP32 0.99") == 1
     assert "(+1 alias)" in text
     assert "2 UNSURE" in text
+
+
+def test_where_a_run_is_kept_is_told_from_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = measured(tmp_path, PLAIN)
+    suite.journal.path = tmp_path / "results" / "here" / "a.jsonl"
+    assert "Every sample" not in summary_text(suite, [], coloured=False)
+    suite.journal.write("end")
+    for folder, told in (
+        (tmp_path, "Every sample: results/here/a.jsonl\nWith charts: ovbench report\n"),
+        (tmp_path / "results", "Every sample: here/a.jsonl\nWith charts: ovbench report here/a.jsonl\n"),
+    ):
+        monkeypatch.chdir(folder)
+        assert summary_text(suite, [], coloured=False).replace("\\", "/").endswith(told)
+    suite.settings = replace(suite.settings, report="page.html")
+    assert "ovbench report" not in summary_text(suite, [], coloured=False)
 
 
 def test_a_fault_is_told_and_not_tabled(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from rich.table import Table
 
@@ -229,13 +230,22 @@ def _open_gates(suite: Suite) -> list[str]:
 
 
 def _places(suite: Suite) -> list[str]:
-    """Where the run is kept."""
+    """Where the run is kept, and what makes a page of it."""
     lines = []
     if suite.saved is not None:
-        lines.append(f"Saved: {suite.saved}")
-    if suite.journal.path.exists():
-        lines.append(f"Every sample: {suite.journal.path}")
+        lines.append(f"Saved: {_from_here(suite.saved)}")
+    journal = suite.journal.path
+    if journal.exists():
+        lines.append(f"Every sample: {_from_here(journal)}")
+        if not suite.settings.report:
+            newest_is_found = journal.parent.parent == Path.cwd() / "results"
+            lines.append(f"With charts: ovbench report{'' if newest_is_found else f' {_from_here(journal)}'}")
     return lines
+
+
+def _from_here(path: Path) -> str:
+    """A path as it is typed where the command was started."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def plan_text(suite: Suite, starts: Sequence[Config], accuracy: bool) -> str:
