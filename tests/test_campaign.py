@@ -461,12 +461,9 @@ def test_the_deadline_is_kept_unless_every_lane_has_but_one_round(
     machine = FakeMachine(open_s=open_s, cost_ns=cost_ns)
     run = Run(machine, lanes, lane_s, warmup_s=0.0).go()
     run.check_whole()
-    counts = {
-        config: max(3, -(-round(seconds * 1e9) // cost_ns[config.key]))
-        for config, seconds in zip(FOUR, (0.03, 0.03, 0.12, 0.12), strict=True)
-    }
+    counts = {config: max(3, -(-round(campaign.block_seconds(config) * 1e9) // cost_ns[config.key])) for config in FOUR}
     longest_round = sum(count * cost_ns[config.key] / 1e9 + ASK_S for config, count in counts.items())
-    start = START_S + 4 * (open_s + ASK_S) + sum(3 * each / 1e9 + ASK_S for each in cost_ns.values())
+    start = START_S + 4 * (open_s + 2 * ASK_S) + sum(3 * each / 1e9 + ASK_S for each in cost_ns.values())
     least = lanes * (start + longest_round)
     assert run.spent_s <= max(run.plan.total_s, least) + 1e-6
     if lane_s > start + 2 * longest_round:  # and the time is used, not left lying
