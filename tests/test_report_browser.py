@@ -280,7 +280,7 @@ def drawn_once(page: Page) -> bool:
     )
 
 
-@pytest.mark.parametrize("width", [PHONE_PX, 720, 760, 810, DESKTOP_PX])
+@pytest.mark.parametrize("width", [320, PHONE_PX, 720, 760, 810, DESKTOP_PX])
 def test_charts_are_seen_whole(shown: Callable[[str], Opened], width: int) -> None:
     page = shown("all there is").look(width)
     assert drawn_once(page)
