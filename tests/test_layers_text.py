@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from ovbench.config import Config, Precision
 from ovbench.layers import LANES, Layer, LayerProfile
-from ovbench.report.layers import layers_text, shortened
-from ovbench.report.page import WIDTH
+from ovbench.report.layers import layers_text
+from ovbench.report.page import WIDTH, shortened
 
 FP32 = Config()
 INT8 = Config(precision=Precision.INT8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -184,6 +185,23 @@ def test_progress_that_is_piped_is_plain_lines() -> None:
     assert lines[0].startswith("Campaign: lane 1, 50%")
     assert lines[1].startswith("Campaign: done in ")
     assert "\x1b" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("columns", [120, 100, 80, 60])
+def test_a_bar_keeps_its_figures_and_who_leads_however_long_its_words(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.StringIO()
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with progress_bar("Tune", stream) as advance:
+        advance(0.4, "finals, lane 3 of 5, [/x] INT8-THROUGHPUT-1-off-requests=2-batch=2 leads")
+        drawn = re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", stream.getvalue()).strip()
+    assert drawn.startswith("Tune: fi")
+    assert " leads " in drawn
+    assert drawn.endswith(" left")
+    assert " 40% 0:00:0" in drawn
+    assert len(drawn) <= columns
 
 
 def test_progress_of_nothing_says_nothing() -> None:

@@ -20,7 +20,7 @@ from ovbench.layers import (
 )
 from ovbench.precision import KERNEL
 from ovbench.report.numbers import DASH, milliseconds, ratio, significant
-from ovbench.report.page import open_page, printable
+from ovbench.report.page import open_page, printable, shortened
 
 # Of 100 columns. Kernels are folded and never shortened: they are what the table is for.
 NAME_WIDTH = 19
@@ -180,11 +180,3 @@ def _cost(layers: Sequence[Layer], cost_us: float) -> str:
 
 def _percent(part: float, whole: float) -> str:
     return f"{100 * part / whole:.1f} %" if whole else DASH
-
-
-def shortened(name: str, width: int) -> str:
-    """At most ``width`` characters: the middle of a long name gives way, its end says most and keeps two thirds."""
-    if len(name) <= width:
-        return name
-    head = (width - 1) // 3
-    return f"{name[:head]}…{name[len(name) - (width - 1 - head) :]}"

@@ -74,6 +74,14 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() or each == "\n" else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
+def shortened(name: str, width: int) -> str:
+    """At most ``width`` characters: the middle of a long name gives way, its end says most and keeps two thirds."""
+    if len(name) <= width:
+        return name
+    head = (width - 1) // 3
+    return f"{name[:head]}…{name[len(name) - (width - 1 - head) :]}"
+
+
 def open_table(title: str = "", gap: int = 1) -> Table:
     """An empty table as all pages have it; ``gap``: blanks between columns beside the one that the box has."""
     return _Table(

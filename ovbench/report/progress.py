@@ -21,9 +21,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from ovbench.report.page import shortened
+
 Advance = Callable[[float, str], None]
 """``advance(share done in [0, 1], what is being done)``."""
 LINE_EVERY_S = 10.0
+BAR_WIDTH = 12
+BAR_FROM = 100  # columns; on fewer what is being done is worth more than a bar
+FIGURES_WIDTH = len(" 100% 0:00:00 elapsed, 0:00:00 left")
 
 
 @contextlib.contextmanager
@@ -38,9 +43,10 @@ def progress_bar(title: str, stream: TextIO | None = None) -> Iterator[Advance]:
 
 
 def _drawn(title: str, console: Console) -> Iterator[Advance]:
+    bar_columns = [BarColumn(bar_width=BAR_WIDTH)] if console.width >= BAR_FROM else []
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        TextColumn("{task.description}", markup=False),
+        *bar_columns,
         TaskProgressColumn(),
         TimeElapsedColumn(),
         TextColumn("elapsed,"),
@@ -51,7 +57,9 @@ def _drawn(title: str, console: Console) -> Iterator[Advance]:
     task = bar.add_task(title, total=1.0, visible=False)
 
     def advance(share: float, doing: str) -> None:
-        bar.update(task, completed=share, description=f"{title}: {doing}" if doing else title, visible=True)
+        room = console.width - FIGURES_WIDTH - (BAR_WIDTH + 1) * len(bar_columns)
+        description = shortened(f"{title}: {doing}" if doing else title, room)
+        bar.update(task, completed=share, description=description, visible=True)
         bar.refresh()
 
     with bar:

@@ -23,7 +23,7 @@ from html import escape
 from markupsafe import Markup
 
 from ovbench.config import Precision
-from ovbench.report.layers import shortened
+from ovbench.report.page import shortened
 
 NARROW = 340  # px: three beside each other on a desktop, one on a phone without being scaled
 WIDE = 706  # px: two of them and the gap

@@ -13,8 +13,8 @@ from ovbench.report.baseline import judged_text
 from ovbench.report.gates import gate_text
 from ovbench.report.html.intervals import MOST_ROWS, Row, intervals_chart, values_of
 from ovbench.report.html.parts import Figure, Part, Table, Tile, make_table, without_empty
-from ovbench.report.layers import shortened
 from ovbench.report.numbers import DASH, megabytes, milliseconds, ran_as, ratio, significant
+from ovbench.report.page import shortened
 from ovbench.stats import MIN_REPLICATES, Estimate
 from ovbench.story.facts import CellStory, Story
 from ovbench.story.figures import NOISE_BAND
