@@ -120,6 +120,11 @@ def test_requests_that_were_given_are_taken_as_they_are() -> None:
     assert {each.requests for each in found} == {3, 5}
 
 
+def test_threads_that_were_given_go_with_streams_that_openvino_chooses() -> None:
+    found = candidates(Space(TWO, hints=(Hint.THROUGHPUT,), streams=(AUTO,), threads=(2,)))
+    assert {(each.streams, each.threads) for each in found} == {(AUTO, 2)}
+
+
 def test_both_switches_are_set_at_once_only_where_neither_may_be_left_open() -> None:
     closed = candidates(Space(TWO, pinnings=(True, False), hyper_threadings=(True, False)))
     assert {(each.pinning, each.hyper_threading) for each in closed} == {

@@ -35,10 +35,11 @@ STEADY = (1e8, 1.01e8, 0.99e8, 1e8)
 def measured(
     pair_sd: float = 0.011, pairs: int = 24, contention: Callable[[int], Contention] = lambda _reading: QUIET
 ) -> Measured:
-    """Unchanged sides whose pairs differ by chance alone."""
+    """Unchanged sides whose pairs differ by chance alone, in throughput half as much."""
     shares = np.random.default_rng(3).normal(0.0, pair_sd, pairs)
     sides = FakeSides(
-        lambda side, _key, lane: 1e6 * (np.exp(shares[lane]) if side == "B" else 1.0), contention=contention
+        lambda side, key, lane: 1e6 * np.exp((side == "B") * shares[lane] * (1.0 if key == LATENCY.key else 0.5)),
+        contention=contention,
     )
     comparison = sides.run(
         lambda so_far, left: left if len(so_far.pairs) < pairs else [], (LATENCY, THROUGHPUT), budget_s=1000.0

@@ -44,5 +44,17 @@ def test_a_waiver_bears_a_failure_until_its_day(tmp_path: Path, until: datetime.
     assert gate.fails is fails
 
 
+def test_a_waiver_is_told_of_no_figure_that_holds(tmp_path: Path) -> None:
+    policy = Policy(waivers=(Waiver("INT8-*", TODAY, "known, issue 12"),))
+    assert suite(tmp_path, policy).hold(SPEED_UP, INT8, SLOW, 1.0).waiver is None
+
+
+def test_a_busy_machine_is_no_evidence_of_a_lost_speedup(tmp_path: Path) -> None:
+    busy = suite(tmp_path, Policy())
+    busy.measured.rounds, busy.measured.rejected = 10, {(0, number) for number in range(6)}
+    assert busy.hold(SPEED_UP, INT8, SLOW, 1.5).outcome is Outcome.UNSURE
+    assert busy.hold("top-1 agreement with FP32", INT8, SLOW, 1.5).outcome is Outcome.FAILED
+
+
 def test_every_floor_option_exists() -> None:
     assert all(hasattr(Settings(), option) for option in FLOOR_OPTIONS.values())
