@@ -21,7 +21,6 @@ from ovbench.images.folder import FolderPictures, open_images
 from ovbench.images.pictures import DrawnImages
 from ovbench.images.sets import ImageSet, Subset
 from ovbench.models import source as sources
-from ovbench.models.names import EMBEDDED
 from ovbench.models.variants import variant_of
 from ovbench.options import Settings
 from ovbench.precision import QUANTIZED
@@ -60,8 +59,7 @@ class Classified:
 
 def usual_precisions(settings: Settings) -> tuple[Precision, ...]:
     """FP32, and INT8 where it needs no pictures that were not given."""
-    has_int8 = settings.model == (EMBEDDED,) or settings.images or Precision.INT8 in settings.variant
-    return (Precision.FP32, Precision.INT8) if has_int8 else (Precision.FP32,)
+    return (Precision.FP32, Precision.INT8) if sources.has_int8(settings) else (Precision.FP32,)
 
 
 def classify(

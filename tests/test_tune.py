@@ -163,10 +163,11 @@ def test_a_model_that_nothing_opens_is_one_line(tmp_path: Path, peaks: dict[str,
 
 
 def test_int8_is_tried_where_its_answers_mean_something() -> None:
-    assert Precision.INT8 in usual_precisions(Settings())
-    assert Precision.INT8 not in usual_precisions(Settings(model=("net.xml",)))
-    assert Precision.INT8 in usual_precisions(Settings(model=("net.xml",), images="pictures"))
-    assert Precision.INT8 in usual_precisions(Settings(model=("net.xml",), variant={Precision.INT8: "i.xml"}))
+    both = {Precision.INT8, Precision.INT8_BF16}
+    assert both <= set(usual_precisions(Settings()))
+    assert not both & set(usual_precisions(Settings(model=("net.xml",))))
+    assert both <= set(usual_precisions(Settings(model=("net.xml",), images="pictures")))
+    assert both <= set(usual_precisions(Settings(model=("net.xml",), variant={Precision.INT8: "i.xml"})))
 
 
 def test_more_threads_than_are_allowed_are_refused() -> None:

@@ -49,8 +49,7 @@ def tune(
     budget: Annotated[str, typer.Option(help="Time for the race [s, ms, m or h].")] = "120s",
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for what to deploy.")] = Path("ovbench-tuned"),
     as_json: AsJson = False,
-    precision: Annotated[str, typer.Option(help="Precisions to try; unset: FP32, BF16, and INT8 where it can be had.")]
-        = "",
+    precision: Annotated[str, typer.Option(help="Precisions to try; unset: FP32, BF16, INT8 and INT8-BF16.")] = "",
     hint: Annotated[str, typer.Option(help="Hints to try; LATENCY runs one request at a time.")] = "",
     streams: Annotated[str, typer.Option(help="Numbers of streams to try, AUTO too.")] = "",
     threads: Annotated[str, typer.Option(help="Numbers of threads to try, 0: all cores.")] = "",

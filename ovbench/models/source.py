@@ -235,6 +235,11 @@ def given_file(given: Mapping[Precision, File], precision: Precision) -> File | 
     return given.get(precision, given.get(Precision.INT8) if precision in QUANTIZED else None)
 
 
+def has_int8(settings: Settings) -> bool:
+    """Whether INT8 can be had with answers that mean something: of the embedded model, by pictures, or a file of it."""
+    return settings.model == (EMBEDDED,) or bool(settings.images) or Precision.INT8 in settings.variant
+
+
 def makes_int8(settings: Settings) -> bool:
     """Whether INT8 is asked for and must be made, for which pictures to calibrate on are set apart."""
     return any(each in QUANTIZED and given_file(settings.variant, each) is None for each in settings.precision)

@@ -32,7 +32,9 @@ def tuned_text(tuned: Tuned, files: Sequence[Path], coloured: bool) -> str:
     console, stream = open_page(coloured)
     for line in _verdict(tuned):
         console.print(line, highlight=False, markup=False)
-    console.print("\nPareto front: nobody beats these in both, latency and images a second", highlight=False)
+    console.print(
+        "\nPareto front, by estimate: nobody beats these in both, latency and images a second", highlight=False
+    )
     console.print(_front_table(tuned))
     if tuned.decision.bought:
         console.print("What each axis bought: the pick against the best that leaves the axis alone", highlight=False)
@@ -204,8 +206,9 @@ def _tried(tuned: Tuned) -> Iterator[str]:
     if race.rejected:
         busy = "no verdict is given" if race.busy else "left out"
         yield f"{len(race.rejected)} of {race.rounds} rounds lost a tenth of the cores to others: {busy}."
-    for precision, reason in tuned.files.left_out.items():
-        yield f"{precision.value}: not tried, {reason}"
+    for reason in dict.fromkeys(tuned.files.left_out.values()):
+        names = [precision.value for precision, why in tuned.files.left_out.items() if why == reason]
+        yield f"{', '.join(names)}: not tried, {reason}"
     if Precision.INT8 not in (*tuned.files.variants, *tuned.files.left_out):
         yield "INT8: not tried, give --images DIR to calibrate it on, or a file of it: --variant INT8=FILE"
     for reason in dict.fromkeys(each.proof_warning for each in entrants if each.proof_warning):

@@ -10,7 +10,7 @@ from typing import Any
 from ovbench import runtime
 from ovbench.config import Precision
 from ovbench.errors import BadOption
-from ovbench.models.names import EMBEDDED
+from ovbench.models.source import has_int8
 from ovbench.options import Settings
 from ovbench.race import Goal
 from ovbench.suite import check_models
@@ -63,9 +63,9 @@ class Aim:
 
 
 def usual_precisions(settings: Settings) -> tuple[Precision, ...]:
-    """FP32 and BF16, and INT8 where it can be had with answers that mean something: pictures, or a file of it."""
-    trusted = settings.model == (EMBEDDED,) or settings.images or Precision.INT8 in settings.variant
-    return (Precision.FP32, Precision.BF16, *((Precision.INT8,) if trusted else ()))
+    """FP32 and BF16, and INT8 where its answers mean something; INT8-BF16 is OpenVINO's default where it has bf16."""
+    quantized = (Precision.INT8, Precision.INT8_BF16) if has_int8(settings) else ()
+    return (Precision.FP32, Precision.BF16, *quantized)
 
 
 def check_aim(aim: Aim) -> None:
