@@ -221,6 +221,15 @@ def test_sides_that_are_the_same_are_said_before_they_are_measured(ask: FakeAsk,
     assert "both sides" not in ovbench("ab", "--b", "NUM_STREAMS=2").error
 
 
+def test_results_that_cannot_be_written_name_the_commands_own_flag(ask: FakeAsk, ovbench: Callable[..., Ran]) -> None:
+    Path("file").write_text("", encoding="utf-8")
+    for arguments in (("gate", matrix("first")), ("ab", "--b", "NUM_STREAMS=2"), ("selfcheck",)):
+        ran = ovbench(*arguments, "--results", "file")
+        assert (ran.code, ran.out, ask.asked) == (4, "", [])
+        assert ran.error.startswith("ovbench: cannot write to file: ")
+        assert ran.error.endswith(", or name another with --results DIR\n")
+
+
 def test_nothing_to_compare(ask: FakeAsk, ovbench: Callable[..., Ran]) -> None:
     empty = ovbench("gate", matrix())
     assert (empty.code, empty.error.count("\n")) == (5, 1)

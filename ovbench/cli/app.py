@@ -167,6 +167,8 @@ def in_own_flags(line: str) -> str:
     named = getattr(typer.main.get_command(app), "commands", {}).get(sys.argv[1] if len(sys.argv) > 1 else "")
     parameters = [] if named is None else named.params
     own = {each.name: each.opts[0] for each in parameters if each.opts[0].startswith("--")}
+    if "results" in own:
+        line = line.replace("-o ov_results=DIR", f"{own['results']} DIR")
     return re.sub(r"--ov-([a-z0-9-]+)", lambda found: own.get(found[1].replace("-", "_"), found[0]), line)
 
 
