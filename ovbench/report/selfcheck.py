@@ -67,7 +67,7 @@ def _heading(profile: Profile, measured: Measured, host: Machine) -> list[str]:
 
 
 def _slowdowns(profile: Profile) -> Table:
-    table = open_table("Smallest slow-down found in 95 of 100 comparisons")
+    table = open_table("Smallest slow-down that ovbench ab finds in 95 of 100; a gate of many rows finds less")
     table.add_column("tolerance", no_wrap=True)
     for budget_s in BUDGETS_S:
         table.add_column(f"in {budget_s:.0f} s a metric", justify="right", no_wrap=True)

@@ -63,7 +63,7 @@ def intervals_chart(
         + names_and_figures([(row.name, row.figure) for row in rows], PITCH, TOP)
         + drawn_keys
     )
-    description = f"{x_title}, with 95 % intervals: " + "; ".join(f"{row.name} {row.figure}" for row in rows) + "."
+    description = f"{x_title}, with intervals: " + "; ".join(f"{row.name} {row.figure}" for row in rows) + "."
     return Chart("intervals", title, description, NARROW, bottom + 44 + height, body)
 
 
