@@ -68,7 +68,8 @@ class Rules:
     def hold(self, what: str, config: Config, estimate: Estimate, floor: float, instead: Outcome | None = None) -> Gate:
         """Judge a figure against its floor; ``instead`` is the outcome where nothing can be evidence.
 
-        A floor of the policy file takes the place of a default one; an option that was given beats both.
+        A floor of the policy file takes the place of a default one; an option with another value than its default
+        beats both.
         """
         option = FLOOR_OPTIONS[what]
         target = Target(config.model, config.id, option.removeprefix("min_"))
