@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from warm_python import TIMEOUT_S
+import warm_python
 
 from ovbench import cli
 from ovbench.options import OPTIONS
@@ -21,11 +21,8 @@ RUN = "import sys; from ovbench.cli import main; sys.argv = ['ovbench', 'run', *
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", RUN, *arguments]
     environment = {**os.environ, "OVBENCH_CACHE_DIR": str(folder.with_name("cache"))}
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-    )
+    return warm_python.run(["-c", RUN, *arguments], folder, environment)
 
 
 @pytest.fixture

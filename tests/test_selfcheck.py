@@ -5,13 +5,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+import warm_python
 from fake_sides import LATENCY, QUIET, THROUGHPUT, FakeSides
 from hypothesis import given
 from hypothesis import strategies as st
@@ -204,14 +204,9 @@ cli.main()
 
 
 def command(folder: Path, how: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", FAKE, str(Path(__file__).parent), how, *arguments],
-        env={**os.environ, "OVBENCH_PROFILE_DIR": str(folder / "profiles"), "OVBENCH_CACHE_DIR": str(folder / "cache")},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    kept = {"OVBENCH_PROFILE_DIR": str(folder / "profiles"), "OVBENCH_CACHE_DIR": str(folder / "cache")}
+    given = ["-c", FAKE, str(Path(__file__).parent), how, *arguments]
+    return warm_python.run(given, folder, {**os.environ, **kept})
 
 
 def test_the_command_keeps_profile_and_pairs(tmp_path: Path) -> None:
