@@ -135,9 +135,6 @@ def ask_all(questions: Sequence[Any], results: Path, as_json: bool, family: int 
     for question in questions:
         if asked and not as_json:
             sys.stdout.write("\n")
-        if question.a == question.b:
-            named = f"{question.name}: " if len(questions) > 1 else ""
-            tell(f"{named}both sides are the same, what differs is this host's noise: say with --b what B has instead")
         try:
             answer = _ask_one(question, cache, band, family, journal, host)
             if not as_json:
@@ -161,8 +158,15 @@ def _ask_one(question: Any, cache: Any, band: float, family: int | None, journal
     from ovbench.report.numbers import counted
 
     comparison = Comparison(question.name)
+    keep = _pair_writer(journal, host)
+
+    def on_pair(asked: Any, pair: Any) -> None:
+        if asked.a == asked.b and len(comparison.pairs) == 1:  # said once it measures: what cannot be is one line
+            tell(f"{asked.name}: both sides are the same, and what differs is noise: say with --b what B has instead")
+        keep(asked, pair)
+
     try:
-        answer = ask(question, cache, band, progress, _pair_writer(journal, host), comparison, family)
+        answer = ask(question, cache, band, progress, on_pair, comparison, family)
     except KeyboardInterrupt:
         finished = f"{counted(len(comparison.pairs), 'finished pair')} of {question.name} in {journal.path}"
         tell(f"interrupted; {finished if journal.path.exists() else 'no pair was finished, nothing is kept'}")
