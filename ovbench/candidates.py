@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ovbench.config import AUTO, MODE_OF_HINT, Config, Hint, Mode, Precision, Streams
+from ovbench.config import AUTO, MODE_OF_HINT, Config, Hint, Mode, Precision, Streams, cell_name
 
 # Opening one takes 0.1 to 0.4 s on two cores: as many as this take most of a minute, half of the default budget.
 MOST_CANDIDATES = 200
@@ -37,6 +37,11 @@ class Space:
     hyper_threadings: tuple[bool | None, ...] = (None,)
     model: str = "embedded"
     device: str = "CPU"
+
+
+def candidate_name(config: Config) -> str:
+    """``INT8 thr 2 t1 r4 nopin``: as in every table, without the model cache that no candidate uses."""
+    return " ".join(word for word in cell_name(config).split() if word != config.cache.value)
 
 
 def default_space(cores: int, threads_per_core: int, precisions: tuple[Precision, ...]) -> Space:

@@ -153,7 +153,7 @@ def test_ctrl_c_says_what_is_known_so_far(machine: FakeMachine, command_line: Co
     assert "tuned" not in kinds
     (said,) = [line for line in err.splitlines() if line.startswith("ovbench: ")]
     assert re.fullmatch(
-        r"ovbench: interrupted: FP32-LATENCY-1-off-threads=1 leads after \d+ rounds: 2000 images/s, p50 0.5000 ms; "
+        r"ovbench: interrupted: FP32 lat 1 t1 leads after \d+ rounds: 2000 images/s, p50 0.5000 ms; "
         rf"finished lanes are in interrupted/{journal.name}",
         said,
     )

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ovbench.campaign import MAX_DEATHS, MIN_LANES
-from ovbench.candidates import Space, candidates
+from ovbench.candidates import Space, candidate_name, candidates
 from ovbench.config import Config, Hint, Precision
 from ovbench.errors import BadOption, ContestantRefused, LaneDied
 from ovbench.lanes import Lane
@@ -545,7 +545,7 @@ def test_replicates_are_told_as_their_lane_ends_and_progress_names_the_leader() 
     )  # fmt: skip
     assert [replicate.lane for config, replicate in told if config == FAST] == list(range(race.lanes))
     assert progress[0][1].startswith("opened 1 of 2")
-    assert progress[-1][1].endswith(f"{FREE.id} leads")
+    assert progress[-1][1].endswith(f"{candidate_name(FREE)} leads")
     shares = [share for share, _ in progress]
     assert shares == sorted(shares)
     assert shares[-1] <= 1

@@ -143,7 +143,7 @@ def test_what_cannot_be_shown_is_said(tmp_path: Path) -> None:
     busy = lines(tuned_text(tuned, [], coloured=False))
     assert busy[2].startswith("  no verdict, the machine was busy, against the runner-up, FP32 thr 2 r4: 0.995")
     assert "18 of 24 rounds lost a tenth of the cores to others: no verdict is given." in busy
-    assert known_so_far(race) == "FP32-THROUGHPUT-2-off leads after 24 rounds: 498 images/s, p50 2.01 ms"
+    assert known_so_far(race) == "FP32 thr 2 leads after 24 rounds: 498 images/s, p50 2.01 ms"
 
 
 def test_few_lanes_faults_and_hostile_names_stay_on_the_page(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_nothing_is_known_before_the_first_round() -> None:
 
 def test_a_constraint_that_is_not_shown_says_why() -> None:
     unsure = Status(Limit.P99, 5 * MS, None, Outcome.UNSURE, "0.50% were late, and up to 3.7% may be")
-    assert status_text(unsure) == "--p99 5ms: UNSURE, –: 0.50% were late, and up to 3.7% may be"
+    assert status_text(unsure) == "--p99 5ms: UNSURE: 0.50% were late, and up to 3.7% may be"
     held = Status(Limit.AGREEMENT, 0.98, 0.985, Outcome.HELD)
     assert status_text(held) == "--min-agreement 0.98: HELD, 0.9850"
 

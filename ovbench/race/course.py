@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ovbench.campaign import Clock, OpenLane, Order
+from ovbench.candidates import candidate_name
 from ovbench.config import Config
 from ovbench.machine import Contention
 from ovbench.race.standing import Race
@@ -64,7 +65,7 @@ class Course:
 
     def tell(self, text: str) -> None:
         """Say how far the race is, and who leads."""
-        leads = "" if self.race.leader is None else f", {self.race.leader.id} leads"
+        leads = "" if self.race.leader is None else f", {candidate_name(self.race.leader)} leads"
         self.on_progress(min(0.99, (self.clock() - self.begin) / self.order.budget_s), text + leads)
 
 

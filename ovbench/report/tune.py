@@ -9,7 +9,8 @@ from typing import Any
 
 from rich.table import Table
 
-from ovbench.config import AUTO, Config, Precision, cell_name
+from ovbench.candidates import candidate_name
+from ovbench.config import AUTO, Config, Precision
 from ovbench.race import Figures, Goal, Race
 from ovbench.report.deploy import SCRIPT, benchmark_app_words, images_per_s, request_of
 from ovbench.report.numbers import DASH, megabytes, milliseconds, ran_as, ratio, significant
@@ -51,15 +52,8 @@ def known_so_far(race: Race) -> str:
     if race.leader is None:
         return f"nothing is known yet, {len(race.entrants)} candidates" if race.entrants else "nothing is known yet"
     figures = race.all_figures([race.leader])[race.leader]
-    return (
-        f"{race.leader.id} leads after {race.rounds} rounds: {significant(figures.images_per_s)} images/s, "
-        f"p50 {milliseconds(figures.p50_ns)} ms"
-    )
-
-
-def candidate_name(config: Config) -> str:
-    """``INT8 thr 2 t1 r4 nopin``: as in every table, without the model cache that no candidate uses."""
-    return " ".join(word for word in cell_name(config).split() if word != config.cache.value)
+    rate, p50 = significant(figures.images_per_s), milliseconds(figures.p50_ns)
+    return f"{candidate_name(race.leader)} leads after {race.rounds} rounds: {rate} images/s, p50 {p50} ms"
 
 
 def _verdict(tuned: Tuned) -> Iterator[str]:
@@ -115,11 +109,10 @@ def status_text(status: Status) -> str:
     """``--p99 20ms: HELD, 15.2 ms (slow rounds and all)``; UNSURE says what is not shown."""
     units = {Limit.P99: ("ms", 1e6), Limit.MEMORY: ("MB", 1e6), Limit.AGREEMENT: ("", 1.0), Limit.THREADS: ("", 1)}
     unit, size = units[status.limit]
-    value = DASH
+    text = f"{status.limit.value} {status.asked / size:g}{unit}: {status.outcome.value}"
     if status.value is not None:
         shown = str(status.value) if status.limit is Limit.THREADS else significant(status.value / size)
-        value = f"{shown} {unit}".rstrip() + (" (slow rounds and all)" if status.limit is Limit.P99 else "")
-    text = f"{status.limit.value} {status.asked / size:g}{unit}: {status.outcome.value}, {value}"
+        text += f", {shown} {unit}".rstrip() + (" (slow rounds and all)" if status.limit is Limit.P99 else "")
     return text if status.outcome is Outcome.HELD else f"{text}: {status.reason}"
 
 
