@@ -78,6 +78,7 @@ def run_pytest(arguments: list[str], stdout: int | None = None) -> int:
     suite, results = suite_folder(), Path.cwd() / "results"
     options = ["-c", str(suite / "pytest.ini"), "--rootdir", str(Path.cwd()), "-o", f"ov_results={results}"]
     options += ["-o", f"cache_dir={results / '.pytest_cache'}"]  # for --lf, and the user's folder stays tidy
+    options += ["--no-header"]  # pytest's, and pytest-benchmark's 200 columns of what does not count here
     command = [sys.executable, "-c", RUN, *options, str(suite / "benches"), *arguments]
     # Of its own: pytest rewrites our plugin's asserts before it is imported.
     # Ctrl-C reaches pytest too, which ends with the table of what is done: we wait for that. SIGTERM we pass on.
