@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import warm_python
+
 # Each ends with its code, output and errors on a line.
 DRIVER = """
-import contextlib, io, json, sys
+import contextlib, io, json, sys, warnings
+warnings.simplefilter("default")
 from ovbench import cli
 for arguments in json.loads(sys.argv[1]):
     sys.argv = ["ovbench", *arguments]
@@ -29,13 +30,7 @@ for arguments in json.loads(sys.argv[1]):
 def run_all(
     folder: Path, command_lines: Sequence[Sequence[str]], environment: Mapping[str, str]
 ) -> list[tuple[Any, str, str]]:
-    """Exit code, output and errors of each, run in ``folder``."""
-    told = subprocess.run(
-        [sys.executable, "-c", DRIVER, json.dumps(command_lines)],
-        env=dict(environment),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    """Exit code, output and errors of each, run in ``folder``; every warning is among the errors."""
+    told = warm_python.run(["-c", DRIVER, json.dumps(command_lines)], folder, environment)
+    assert told.returncode == 0, told.stderr
     return [tuple(json.loads(line)) for line in told.stdout.splitlines()]
