@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,18 +38,27 @@ def test_its_exit_code_is_pytests(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-@pytest.fixture
-def runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], object]:
-    """The exit code of ``ovbench run`` where pytest does no more than this line of a shell."""
+# In a process of its own: in one that has had OpenVINO cores a signal may end it (test_lanes tells why).
+ON_A_LINE = """
+import signal, sys
+from ovbench.cli import main
+{before}
+held = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+sys.executable, sys.argv = sys.argv[1], ["ovbench", "run"]
+try:
+    main()
+finally:
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == held
+"""
 
-    def run_line(line: str) -> object:
-        python = folder / "python"
-        python.write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
-        python.chmod(0o755)
-        monkeypatch.setattr(sys, "executable", str(python))
-        return ended(monkeypatch)
 
-    return run_line
+def run_line(folder: Path, line: str, before: str = "") -> tuple[int, str]:
+    """Exit code and errors of ``ovbench run`` where pytest does no more than this line of a shell."""
+    python = folder / "python"
+    python.write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
+    python.chmod(0o755)
+    ended = warm_python.run(["-c", ON_A_LINE.format(before=before), str(python)], folder, os.environ)
+    return ended.returncode, ended.stderr
 
 
 @posix
@@ -67,22 +74,14 @@ def runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], objec
         ("exit 6", 6),
     ],
 )
-def test_ctrl_c_is_130_and_every_other_end_is_pytests(
-    runs: Callable[[str], object], pytest_does: str, code: int
-) -> None:
-    before = signal.getsignal(signal.SIGINT)
-    assert runs(pytest_does) == code
-    assert signal.getsignal(signal.SIGINT) == before
+def test_ctrl_c_is_130_and_every_other_end_is_pytests(folder: Path, pytest_does: str, code: int) -> None:
+    assert run_line(folder, pytest_does) == (code, "")
 
 
 @posix
-def test_an_interrupt_that_is_ignored_is_ignored_by_pytest_too(runs: Callable[[str], object]) -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        assert runs("kill -INT $$; exit 0") == 0
-        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
+def test_an_interrupt_that_is_ignored_is_ignored_by_pytest_too(folder: Path) -> None:
+    ignored = "signal.signal(signal.SIGINT, signal.SIG_IGN)"
+    assert run_line(folder, "kill -INT $$; exit 0", ignored) == (0, "")
 
 
 def test_ctrl_c_before_pytests_session_tells_no_traceback(folder: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm_python
 
 from ovbench.errors import ContestantRefused, LaneDied, LaneError, LaneHung
 from ovbench.lanes import TAIL_LINES, Lane, LaneSpec
@@ -135,19 +136,31 @@ def test_ctrl_c_is_not_the_lanes_to_handle_from_its_very_start(tmp_path: Path) -
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
 
 
-@dropped
+# In a process of its own. OpenVINO's CPU plugin lends its thread a stack for signals; where cores end in another order
+# than they began, as in tests, the stack of one that is gone stays: the next signal that Python handles is a SIGSEGV.
+INTERRUPTED = """
+import sys, threading
+from pathlib import Path
+from ovbench.lanes import Lane, LaneSpec
+running = set(threading.enumerate())
+try:
+    Lane(LaneSpec(python=sys.argv[1]))
+except KeyboardInterrupt:
+    print("interrupted")
+(starting,) = set(threading.enumerate()) - running
+Path(sys.argv[2]).write_text("go on\\n")
+starting.join()
+"""
+
+
 @posix
-def test_a_start_that_hangs_can_be_interrupted(tmp_path: Path) -> None:
+def test_a_start_that_hangs_can_be_interrupted(tmp_path: Path, temporary: Path) -> None:
     gate = tmp_path / "gate"
     os.mkfifo(gate)
-    python = script(tmp_path, f"kill -INT {os.getpid()}; read line < {shlex.quote(str(gate))}")
-    running = set(threading.enumerate())
-    with pytest.raises(KeyboardInterrupt):
-        Lane(LaneSpec(python=python))
-    (starting,) = set(threading.enumerate()) - running
-    gate.write_text("go on\n")
-    starting.join()
-    gc.collect()
+    python = script(tmp_path, f"kill -INT $PPID; read line < {shlex.quote(str(gate))}")
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    ended = warm_python.run(["-c", INTERRUPTED, python, str(gate)], tmp_path, environment)
+    assert (ended.returncode, ended.stdout) == (0, "interrupted\n"), ended.stderr
 
 
 @posix
