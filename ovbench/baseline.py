@@ -48,7 +48,7 @@ PAIRED = ("python=", "model=")  # all else names a stored session
 LANES_START_S = 0.7  # both lanes of a pair, started at once; a guess that only shares out the budget
 MIN_ROUNDS = 4  # of each cell in a pair: fewer give no median to speak of
 COMFORTABLE_ROUNDS = 12  # of each cell in a pair, before more pairs are taken instead: noise is between pairs
-MIN_SESSIONS = 10  # that give a between-session band; with 5 its own error would be a third (issue 3)
+MIN_SESSIONS = 10  # that give a between-session band; with 5 its own error would be a third
 
 Progress = ab.Progress
 

@@ -43,7 +43,7 @@ LANE_START_S = 0.7  # of a lane; both only say beforehand how long it all takes
 TIMEOUT_S = 120.0  # beyond a run's own time: as long as a lane may take to open a large model (ovbench.lanes)
 HALF_STEP_NS = 5_000  # its report rounds to 0.01 ms
 TOLD_SHARE = 0.001  # a smaller cause cannot be seen in a ratio of three decimals
-SPEEDUP_TARGET = 0.10  # how far our INT8 over FP32 may lie from benchmark_app's (issue 4, Speed)
+SPEEDUP_TARGET = 0.10  # how far our INT8 over FP32 may lie from benchmark_app's
 
 HINT_WORD = {
     Hint.LATENCY: "latency",

@@ -25,7 +25,7 @@ from ovbench.story.beside import compare
 from ovbench.story.facts import Story
 from ovbench.story.reading import read_story
 
-MOST_BYTES = 300_000  # of a session of a hundred cells: issue 5
+MOST_BYTES = 300_000  # of a session of a hundred cells: it is attached to mails
 ALLOWED = {
     "html", "head", "meta", "title", "style", "body", "a", "header", "h1", "h2", "h3", "p", "nav", "ul", "li", "main",
     "section", "dl", "div", "dt", "dd", "table", "caption", "thead", "tbody", "tr", "th", "td", "figure", "figcaption",

@@ -52,7 +52,7 @@ SESSIONS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 TWO = "two sessions"
 REPLACED = "\N{REPLACEMENT CHARACTER}"  # stands for what no page may hold
-MOST_BYTES = 300_000  # of 100 cells, by issue 5
+MOST_BYTES = 300_000  # of 100 cells: a page is attached to mails
 
 
 @pytest.fixture(scope="module")
