@@ -434,7 +434,7 @@ def _judge_times(
             judged.append(Judged(TIME, config, Verdict.SKIPPED, reason=reason))
         elif len(past) < MIN_SESSIONS:
             estimate = Estimate(now_s / row.median_s, None, None, len(past))
-            reason = f"{len(past)} sessions of this machine are stored, {MIN_SESSIONS} give a between-session band"
+            reason = f"a between-session band needs {MIN_SESSIONS} stored sessions of this machine; so far: {len(past)}"
             judged.append(Judged(TIME, config, Verdict.UNSURE, estimate, reason))
         else:
             estimate = between_sessions(now_s, row.median_s, past, 1 - FAMILY_ALPHA / len(configs))

@@ -318,7 +318,7 @@ def test_a_stored_session_says_nothing_of_times_until_there_are_ten(suite: Suite
     number = sorted(first.results.glob("*/*.json"))[-1].name[:4]
     ended = suite.run(CELL, f"--ov-baseline={number}", "--ov-unsure=fail", ANYTHING, *ONE_CELL)
     assert ended.code == 6, ended.text
-    assert "1 sessions of this machine are stored, 10 give a between-session band" in ended.out
+    assert "a between-session band needs 10 stored sessions of this machine; so far: 1" in ended.out
     assert ended.of_kind("replicate")
     facts = ended.stored[-1]["ovbench"]
     assert (facts["passed"], facts["fingerprint"]) == (False, HOST.fingerprint_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -22,7 +23,7 @@ from conftest import CommandLine
 from ovbench.cli.report import report
 from ovbench.errors import BadInput, NotWritable
 from ovbench.report.story_markdown import LIMIT, UNPRINTABLE, escaped, story_markdown
-from ovbench.report.written import FORMS, HTML, JSON, MARKDOWN, write_report, write_whole
+from ovbench.report.written import FORMS, HTML, JSON, MARKDOWN, report_text, write_report, write_whole
 from ovbench.story.beside import compare
 from ovbench.story.facts import Story
 from ovbench.story.reading import read_story
@@ -60,6 +61,18 @@ def test_the_newest_session_becomes_a_page_here(sessions: Path, here: Path, comm
     assert page.lower().startswith("<!doctype html>")
     assert "session 0002" in page
     assert [path.name for path in here.iterdir()] == ["report.html"]
+
+
+def test_sessions_of_one_number_in_two_folders_are_called_by_their_journals(sessions: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(sessions / get_machine_id(), tmp_path / "other")
+    (other / "0001_made.json").unlink()
+    (other / "0002_made.json").rename(other / "0001_made.json")
+    journals = [sessions / get_machine_id() / "20261101T000000-aaaaaa.jsonl", other / "20261102T000000-bbbbbb.jsonl"]
+    text = report_text(journals, MARKDOWN)
+    assert "session 0001" not in text
+    assert "20261102T000000-bbbbbb of 2026" in text
+    numbers = [each["number"] for each in json.loads(report_text(journals, JSON))["sessions"]]
+    assert numbers == ["0001", "0001"]
 
 
 def test_the_form_goes_by_what_is_said_and_else_by_the_suffix(sessions: Path, here: Path) -> None:

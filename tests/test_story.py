@@ -302,7 +302,7 @@ def verdicts(stories: list[Story], what: str) -> set[tuple[Verdict, str]]:
 def test_times_of_one_machine_need_stored_sessions_and_speedups_do_not(tmp_path: Path) -> None:
     stories = [made(tmp_path, "then"), made(tmp_path, "now", seed=1)]
     assert verdicts(stories, SPEEDUP) == {(Verdict.SAME, "")}
-    reason = f"0 sessions of this machine are stored, {MIN_SESSIONS} give a between-session band"
+    reason = f"a between-session band needs {MIN_SESSIONS} stored sessions of this machine; so far: 0"
     assert verdicts(stories, TIME) == {(Verdict.UNSURE, reason)}
     beside = compare(stories).rows[0].beside[0]
     assert beside is not None

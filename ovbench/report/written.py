@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ovbench.errors import BadInput, BadOption, NotWritable
@@ -40,7 +42,14 @@ def report_text(journals: Sequence[Path], form: str) -> str:
         return _told(stories, None, form)
     from ovbench.story.beside import compare
 
-    return _told(stories, compare(stories), form)
+    told = stories if form == JSON else told_apart(stories)  # JSON has the journal of each
+    return _told(told, compare(told), form)
+
+
+def told_apart(stories: Sequence[Story]) -> list[Story]:
+    """Stories whose labels differ: a number is one folder's, so where two have the same their journals' names stand."""
+    times = Counter(story.label for story in stories)
+    return [replace(story, number="") if times[story.label] > 1 else story for story in stories]
 
 
 def check_tells(story: Story) -> None:
