@@ -26,6 +26,10 @@ class Block:
     latency_ns: tuple[int, ...]
     window_ns: int
 
+    def latencies_ns(self, mode: Mode) -> tuple[int, ...]:
+        """What a caller waits for each answer: the call (sync), or the request under load (async)."""
+        return self.wall_ns if mode is Mode.SYNC else self.latency_ns
+
     def cost_ns(self, mode: Mode) -> float:
         """What a ratio is taken of: the median call (sync), or the window per inference (async)."""
         return statistics.median(self.wall_ns) if mode is Mode.SYNC else self.window_ns / len(self.wall_ns)
@@ -83,9 +87,7 @@ def summarize(replicates: Sequence[Replicate], batch: int = 1) -> Summary | None
     blocks = [(replicate.mode, block) for replicate in replicates for block in replicate.blocks]
     if not blocks:
         return None
-    times = np.array(
-        [each for mode, block in blocks for each in (block.wall_ns if mode is Mode.SYNC else block.latency_ns)]
-    )
+    times = np.array([each for mode, block in blocks for each in block.latencies_ns(mode)])
     inferences = len(times)
     p50_ns, p90_ns, p95_ns, p99_ns = quantiles(times, (0.50, 0.90, 0.95, 0.99))
     spent_ns = sum(sum(block.wall_ns) if mode is Mode.SYNC else block.window_ns for mode, block in blocks)

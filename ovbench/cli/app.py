@@ -10,14 +10,18 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from ovbench.errors import BadInput, BadOption, OvbenchError
+
+if TYPE_CHECKING:  # --help imports nothing heavy
+    from ovbench.config import Precision
+    from ovbench.options import Settings
 
 ORDER = ("env", "run", "tune", "report", "ab", "gate", "selfcheck", "sessions", "baseline", "fetch", "quantize",
          "classify")  # fmt: skip
@@ -187,6 +191,22 @@ def read_option(name: str, text: str, flag: str = "") -> Any:
         return BY_NAME[name].parse(text.strip())
     except ValueError as error:
         raise BadOption(f"{flag or '--' + name.replace('_', '-')} {text}: {error}") from None
+
+
+def read_settings(
+    model: str, texts: Mapping[str, str], precision: str, usual: Callable[[Settings], tuple[Precision, ...]]
+) -> Settings:
+    """Settings of one model from texts of options by name; ``usual`` are the precisions where none is given.
+
+    Raises BadOption.
+    """
+    from dataclasses import replace
+
+    from ovbench.options import Settings
+
+    given: dict[str, Any] = {name: read_option(name, text) for name, text in texts.items()}
+    settings = Settings(model=(model,), **given)
+    return replace(settings, precision=read_option("precision", precision) if precision else usual(settings))
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -21,7 +21,7 @@ from ovbench.cli.app import (
     app,
     in_own_flags,
     progress,
-    read_option,
+    read_settings,
     tell,
 )
 from ovbench.errors import BadOption
@@ -56,7 +56,6 @@ def classify(
     from ovbench.artifacts import ArtifactCache, default_root
     from ovbench.classify import classify as classify_files
     from ovbench.classify import usual_precisions
-    from ovbench.options import Settings
     from ovbench.report.classify import classified_fields, classified_text
     from ovbench.report.objects import object_text
 
@@ -67,10 +66,8 @@ def classify(
         "scale": scale, "channels": channels, "resize": resize, "device": device, "models_dir": models_dir,
         "seed": seed,
     }  # fmt: skip
-    given: dict[str, Any] = {name: read_option(name, text) for name, text in texts.items()}
-    settings = Settings(model=(model,), eval_size=0, **given)  # its pictures are those given: all others may calibrate
-    wanted = read_option("precision", precision) if precision else usual_precisions(settings)
-    settings = replace(settings, precision=wanted)
+    settings = read_settings(model, texts, precision, usual_precisions)
+    settings = replace(settings, eval_size=0)  # its pictures are those given: all others may calibrate
     with progress("Classify") as advance:
         classified = classify_files(
             files,

@@ -23,12 +23,12 @@ from ovbench.cli.app import (
     in_own_flags,
     progress,
     read_option,
+    read_settings,
     tell,
 )
 from ovbench.errors import BadOption, NotWritable
 
 if TYPE_CHECKING:  # --help imports nothing heavy
-    from ovbench.options import Settings
     from ovbench.tune.asked import Aim
 
 SWITCHES = {"default": None, "yes": True, "no": False}
@@ -77,7 +77,7 @@ def tune(
     Races candidates, tells what each axis bought, and writes what to deploy.
     """
     from ovbench.race import Goal
-    from ovbench.tune.asked import Aim, Constraints
+    from ovbench.tune.asked import Aim, Constraints, usual_precisions
 
     goals = {each.value: each for each in Goal}
     if goal not in goals:
@@ -104,20 +104,8 @@ def tune(
     ):
         if text:
             axes[field] = read_switches(flag, text)
-    settings = read_settings(model, {name: read_option(name, text) for name, text in texts.items()}, precision)
+    settings = read_settings(model, texts, precision, usual_precisions)
     return answer(Aim(settings, goals[goal], constraints, axes), out, results, as_json)
-
-
-def read_settings(model: str, given: dict[str, Any], precision: str) -> Settings:
-    """The suite's settings of a tuning; precisions that are not given are those whose answers mean something."""
-    from dataclasses import replace
-
-    from ovbench.options import Settings
-    from ovbench.tune.asked import usual_precisions
-
-    settings = Settings(model=(model,), **given)
-    wanted = read_option("precision", precision) if precision else usual_precisions(settings)
-    return replace(settings, precision=wanted)
 
 
 def read_switches(flag: str, text: str) -> tuple[bool | None, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ovbench.campaign import without
-from ovbench.config import Config, Mode
+from ovbench.config import Config
 from ovbench.contention import too_many
 from ovbench.race.effects import RoundKey, fit_effects
 from ovbench.samples import Block, Replicate
@@ -140,7 +140,7 @@ class Race:
         """What is raced for, less is better: ns per picture (throughput), or the median request's (latency)."""
         if self.goal is Goal.THROUGHPUT:
             return block.cost_ns(config.mode) / (config.batch or 1)
-        return statistics.median(latencies_ns(config.mode, block))
+        return statistics.median(block.latencies_ns(config.mode))
 
     def ranking(self, configs: Iterable[Config] | None = None, lanes: range | None = None) -> tuple[Config, ...]:
         """Those with samples, best first; of all entrants that are distinct and over all lanes unless told."""
@@ -213,16 +213,11 @@ def race_fields(entrant: Entrant) -> dict[str, Any]:
     }
 
 
-def latencies_ns(mode: Mode, block: Block) -> Sequence[int]:
-    """What a caller waits for each answer: the call (sync), or the request under load (async)."""
-    return block.wall_ns if mode is Mode.SYNC else block.latency_ns
-
-
 def _figures(config: Config, replicates: Sequence[Replicate], slowness: Mapping[RoundKey, float]) -> Figures | None:
     blocks = [(block, slowness[each.lane, block.round]) for each in replicates for block in each.blocks]
     if not blocks:
         return None
-    latencies = np.concatenate([np.array(latencies_ns(config.mode, block)) / slow for block, slow in blocks])
+    latencies = np.concatenate([np.array(block.latencies_ns(config.mode)) / slow for block, slow in blocks])
     cost_ns = statistics.median(block.cost_ns(config.mode) / slow for block, slow in blocks)
     return Figures(
         p50_ns=float(np.median(latencies)),

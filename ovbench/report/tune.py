@@ -32,18 +32,16 @@ def tuned_text(tuned: Tuned, files: Sequence[Path], coloured: bool) -> str:
     """Everything that is printed after a tuning; 100 columns, escape codes only if ``coloured``."""
     console, stream = open_page(coloured)
     for line in _verdict(tuned):
-        console.print(line, highlight=False, markup=False)
-    console.print(
-        "\nPareto front, by estimate: nobody beats these in both, latency and images a second", highlight=False
-    )
+        console.print(line)
+    console.print("\nPareto front, by estimate: nobody beats these in both, latency and images a second")
     console.print(_front_table(tuned))
     if tuned.decision.bought:
-        console.print("What each axis bought: the pick against the best that leaves the axis alone", highlight=False)
+        console.print("What each axis bought: the pick against the best that leaves the axis alone")
         console.print(_bought_table(tuned))
     for line in _tried(tuned):
-        console.print(line, highlight=False, markup=False)
+        console.print(line)
     for line in _next(tuned, files):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)  # a command broken in two cannot be copied
+        console.print(line, soft_wrap=True)  # a command broken in two cannot be copied
     return stream.getvalue()
 
 

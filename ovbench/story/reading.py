@@ -13,7 +13,7 @@ from typing import Any
 from ovbench import layers
 from ovbench.agreement import TOLD_DROP
 from ovbench.campaign import Cell, Measurements
-from ovbench.config import Cache, Config, Mode, Precision, cell_name
+from ovbench.config import Cache, Config, Precision, cell_name
 from ovbench.errors import BadInput
 from ovbench.floors import Gate
 from ovbench.layers import LayerProfile
@@ -273,9 +273,7 @@ def tell_cells(measured: Measurements, sizes_bytes: Mapping[Row, int]) -> tuple[
 
 def _samples(measured: Measurements, config: Config) -> tuple[Summary | None, tuple[int, ...], tuple[RoundCost, ...]]:
     blocks = (
-        block.wall_ns if replicate.mode is Mode.SYNC else block.latency_ns
-        for replicate in measured.samples(config)
-        for block in replicate.blocks
+        block.latencies_ns(replicate.mode) for replicate in measured.samples(config) for block in replicate.blocks
     )
     calls_ns = sorted(itertools.chain.from_iterable(blocks))
     costs = tuple(

@@ -7,7 +7,6 @@ from typing import TypeGuard
 
 from ovbench.config import Config
 from ovbench.race import Race
-from ovbench.race.standing import latencies_ns
 from ovbench.samples import Block
 from ovbench.stats import Estimate, share_estimate, wilson
 
@@ -32,7 +31,7 @@ def late_share(race: Race, config: Config, limit_ns: float, confidence: float = 
     Late ones come in bursts, so their effective number is judged from how blocks differ. Where none is late nothing
     comes together, and each inference counts, as in every p99 that is printed.
     """
-    blocks = [latencies_ns(config.mode, block) for block in blocks_of(race, config)]
+    blocks = [block.latencies_ns(config.mode) for block in blocks_of(race, config)]
     if not blocks:
         return None
     shares = [sum(taken > limit_ns for taken in block) / len(block) for block in blocks]
@@ -45,7 +44,7 @@ def late_share(race: Race, config: Config, limit_ns: float, confidence: float = 
 
 def all_latencies_ns(race: Race, config: Config) -> list[int]:
     """Every latency of a candidate as it came: whole rounds that were slow are not made good, as in its figures."""
-    return [taken for block in blocks_of(race, config) for taken in latencies_ns(config.mode, block)]
+    return [taken for block in blocks_of(race, config) for taken in block.latencies_ns(config.mode)]
 
 
 def surely_too_many(late: Estimate | None) -> TypeGuard[Estimate]:
