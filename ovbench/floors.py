@@ -11,7 +11,7 @@ from ovbench.options import Settings
 from ovbench.policy import Policy, Target, Waiver
 from ovbench.precision import QUANTIZED
 from ovbench.stats import Estimate
-from ovbench.verdict import Outcome, check_floor
+from ovbench.verdict import SPEEDUP, Outcome, check_floor
 
 # Floors of INT8's speed-up over FP32 on MobileNetV2 by instruction set, all under the least of OpenVINO's published
 # ratios (docs/method.md names each): AVX2 1.2-2.1, AVX-VNNI 1.9-2.5, AVX512-VNNI 2.6-3.4, AMX 2.5-3.7.
@@ -20,7 +20,6 @@ LATENCY_FLOOR = 1.0  # published figures give no paired latency
 OTHER_FLOOR = 1.0
 
 # What a gate says it holds -> the option of its floor; the policy file names it without "min_".
-SPEEDUP = "speed-up over FP32"
 FLOOR_OPTIONS = {
     SPEEDUP: "min_speedup",
     "warm cache gain": "min_cache_gain",

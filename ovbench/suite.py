@@ -29,7 +29,7 @@ from ovbench.config import (
     with_partners,
 )
 from ovbench.errors import BadOption, NotWritable, OvbenchError
-from ovbench.floors import SPEEDUP, Gate, Rules, speedup_floor
+from ovbench.floors import Gate, Rules, speedup_floor
 from ovbench.lanes import Lane
 from ovbench.layers import LayerProfile
 from ovbench.models import source as model_source
@@ -46,7 +46,7 @@ from ovbench.samples import Replicate, Summary
 from ovbench.startup import Start
 from ovbench.stats import Estimate
 from ovbench.story import figures, lines
-from ovbench.verdict import Outcome, Verdict
+from ovbench.verdict import SPEEDUP, Outcome, Verdict
 
 MODEL_CACHES = "model-caches"  # what the folders of OpenVINO's CACHE_DIR are named for
 LANE_START_S = 0.5  # process, numpy, openvino and core of a lane; a first guess that the probe's own time replaces

@@ -16,7 +16,6 @@ import numpy as np
 from ovbench.agreement import Agreement, Disagreement, LogitDifference
 from ovbench.baseline import Baseline
 from ovbench.config import AUTO, Cache, Config, Hint, Mode, Precision
-from ovbench.floors import SPEEDUP as OVER_FP32
 from ovbench.floors import Gate
 from ovbench.layers import Layer, LayerProfile, profile_fields
 from ovbench.machine import Isa, Machine
@@ -280,7 +279,7 @@ class _Made:
         for number, config in enumerate(configs):
             if gates and measured and config.precision is Precision.INT8:
                 estimate, floor = Estimate(1.7, 1.6, 1.8, 6), (1.5, 1.5, 1.7, 2.0)[number // 3 % 4]
-                gate = Gate(OVER_FP32, config, estimate, floor, check_floor(estimate, floor))
+                gate = Gate(SPEEDUP, config, estimate, floor, check_floor(estimate, floor))
                 self.write("floor", **gate_fields(gate))
             question = "latency" if config.mode is Mode.SYNC else "throughput"
             self.write(

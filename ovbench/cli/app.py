@@ -196,7 +196,7 @@ def read_option(name: str, text: str, flag: str = "") -> Any:
 def read_settings(
     model: str, texts: Mapping[str, str], precision: str, usual: Callable[[Settings], tuple[Precision, ...]]
 ) -> Settings:
-    """Settings of one model from texts of options by name; ``usual`` are the precisions where none is given.
+    """Settings of one model, from the text of each option by name; ``usual`` gives the precisions where none is.
 
     Raises BadOption.
     """

@@ -19,8 +19,8 @@ def hold_speedup(suite: Suite, config: Config, floor: float) -> Gate | None:
 
     The test is the nearest to it, so its floor goes before --ov-min-speedup and the policy file, whose waivers hold.
     """
-    from ovbench.floors import SPEEDUP, Rules
-    from ovbench.verdict import Outcome
+    from ovbench.floors import Rules
+    from ovbench.verdict import SPEEDUP, Outcome
 
     estimate = suite.speedup(config)
     if estimate is None:
@@ -37,10 +37,10 @@ def hold_answer(suite: Suite, answer: Answer, floor: float) -> Gate | None:
     It is of B's cell, by which the policy file's waivers know it.
     """
     from ovbench.ab import METRICS
-    from ovbench.floors import FLOOR_OPTIONS, SPEEDUP, Gate
+    from ovbench.floors import FLOOR_OPTIONS, Gate
     from ovbench.policy import Target
     from ovbench.story.figures import inverse
-    from ovbench.verdict import Outcome, check_floor
+    from ovbench.verdict import SPEEDUP, Outcome, check_floor
 
     question, found = answer.question, answer.metrics[0]
     if found.estimate is None:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 
 from ovbench.agreement import Agreement, judge_drop
 from ovbench.config import Precision
-from ovbench.floors import SPEEDUP
 from ovbench.report.baseline import judged_text
 from ovbench.report.gates import gate_text
 from ovbench.report.html.intervals import MOST_ROWS, Row, intervals_chart, values_of
@@ -18,7 +17,7 @@ from ovbench.report.page import shortened
 from ovbench.stats import MIN_REPLICATES, Estimate
 from ovbench.story.facts import CellStory, Story
 from ovbench.story.figures import NOISE_BAND
-from ovbench.verdict import Outcome, Verdict
+from ovbench.verdict import SPEEDUP, Outcome, Verdict
 
 LONGEST_NAME = 48  # letters of a model's name in a title
 WORST_FIRST = (Verdict.SLOWER, Verdict.UNSURE, Verdict.SKIPPED, Verdict.SAME, Verdict.FASTER)
